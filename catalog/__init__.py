@@ -1,0 +1,1 @@
+"""What we hold: schema, blobs, ingest, captions, history, jobs and exports."""
