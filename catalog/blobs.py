@@ -1,0 +1,78 @@
+"""Content-addressed storage: bytes are kept once, under their SHA-256."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from catalog.errors import InvalidInput, MissingBlob
+
+COPY_SIZE = 1 << 20  # bytes read at a time
+
+
+class BlobStore:
+    """Blobs in a folder of the local disk, each at `sha256[:2]/sha256`, written whole or not at all."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def put(self, source: Path | bytes) -> str:
+        """Store a file or bytes and return the SHA-256. Bytes already there are left as they are."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor, staged = tempfile.mkstemp(prefix="staged-", dir=self.folder)
+        try:
+            with os.fdopen(descriptor, "wb") as target:
+                sha256 = _copy(source, target)
+                target.flush()
+                os.fsync(target.fileno())
+            path = self.path(sha256)
+            path.parent.mkdir(exist_ok=True, mode=0o700)
+            if not path.exists():
+                os.replace(staged, path)
+        finally:
+            Path(staged).unlink(missing_ok=True)
+        return sha256
+
+    def path(self, sha256: str) -> Path:
+        """Where a blob lies. Raises InvalidInput for what is no SHA-256, so that no key leaves the folder."""
+        if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
+            raise InvalidInput(f"{sha256!r} is no SHA-256 in lower-case hexadecimal")
+        return self.folder / sha256[:2] / sha256
+
+    def exists(self, sha256: str) -> bool:
+        return self.path(sha256).exists()
+
+    def read(self, sha256: str) -> bytes:
+        """The bytes of a blob. Raises MissingBlob when they are gone or no longer have this hash."""
+        try:
+            data = self.path(sha256).read_bytes()
+        except FileNotFoundError:
+            raise MissingBlob(f"blob {sha256} is missing from the store; restore it from a backup") from None
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise MissingBlob(
+                f"blob {sha256} is damaged: its bytes changed on disk; restore it from a backup"
+            )
+        return data
+
+    def delete(self, sha256: str) -> None:
+        self.path(sha256).unlink(missing_ok=True)
+
+    def keys(self) -> Iterator[str]:
+        """Every stored key, in no order."""
+        for path in self.folder.glob("??/*"):
+            yield path.name
+
+
+def _copy(source: Path | bytes, target: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    if isinstance(source, bytes):
+        digest.update(source)
+        target.write(source)
+        return digest.hexdigest()
+    with source.open("rb") as file:
+        while piece := file.read(COPY_SIZE):
+            digest.update(piece)
+            target.write(piece)
+    return digest.hexdigest()

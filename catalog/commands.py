@@ -1,0 +1,200 @@
+"""Commands on the catalog: import, delete, job, export, migrate, user. Each runs in the calling process."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+from sqlalchemy.engine import make_url
+
+from catalog import accounts, checkpoints, collections, exports, ingest, items, jobs, workers
+from catalog.blobs import BlobStore
+from catalog.database import Database, migrate
+from catalog.errors import NotFound
+from catalog.queue import Queue
+from catalog.schema import Job, JobState, Role
+from catalog.settings import Settings, load_settings
+from pictures.sandbox import DecodingProcess
+
+ENDED = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
+
+
+def opened(settings: Settings) -> Database:
+    """The database, checked to be of this release; SQLite is migrated on the way."""
+    database = Database(settings.database_url)
+    if database.is_sqlite:
+        settings.prepare_home()
+        migrate(settings.database_url)
+    database.check_schema()
+    return database
+
+
+@click.command("migrate")
+@click.pass_obj
+def migrate_command(installation: Any) -> None:
+    """Bring the database to this release and register the shipped checkpoint."""
+    settings = load_settings()
+    settings.prepare_home()
+    migrate(settings.database_url)
+    database = Database(settings.database_url)
+    checkpoints.ensure_starter(database, BlobStore(settings.blobs), installation.starter)
+    click.echo(f"{make_url(settings.database_url).render_as_string()} is ready")
+
+
+@click.command("import")
+@click.argument("collection")
+@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
+def import_command(collection: str, sources: tuple[Path, ...]) -> None:
+    """Import photos from folders or files into COLLECTION, which is made when it is new."""
+    from tqdm import tqdm
+
+    settings = load_settings()
+    database = opened(settings)
+    files = [file for source in sources for file in ingest.pictures_of(source)]
+    collection_id = _collection_id(database, collection)
+    left_out = []
+    with DecodingProcess(max_pixels=settings.max_pixels) as decoder:
+        reports = ingest.ingest(database, BlobStore(settings.blobs), decoder, collection_id, files)
+        for report in tqdm(reports, total=len(files), unit="photo", disable=not sys.stderr.isatty()):
+            if not report.stored:
+                left_out.append(report)
+    for report in left_out:
+        click.echo(f"{report.path}: {report.status}: {report.detail}", err=True)
+    click.echo(f"{len(files) - len(left_out)} of {len(files)} files are in {collection!r}")
+    if left_out:
+        sys.exit(1)
+
+
+@click.command("delete")
+@click.argument("target", metavar="COLLECTION|ITEM")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def delete_command(target: str, yes: bool) -> None:
+    """Delete a collection by name, or an item by id, with the pictures that nothing else uses."""
+    settings = load_settings()
+    database = opened(settings)
+    if not yes:
+        click.confirm(f"Delete {target!r} with its captions?", abort=True)
+    with database.writing() as session:
+        if target.isdigit():
+            keys = items.remove(session, items.get(session, int(target), viewer=None), user=None)
+        else:
+            keys = collections.remove(session, collections.by_name(session, target), user=None)
+    ingest.remove_blobs(database, BlobStore(settings.blobs), keys)
+    click.echo(f"{target!r} is deleted; {len(keys)} stored files were removed with it")
+
+
+@click.command("export")
+@click.argument("collection")
+@click.option("--format", "format_", type=click.Choice(exports.FORMATS), required=True)
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path), required=True, metavar="DIR")
+def export_command(collection: str, format_: str, output: Path) -> None:
+    """Write the captions of COLLECTION into the folder DIR."""
+    with opened(load_settings()).reading() as session:
+        path = exports.export_to(session, collections.by_name(session, collection), format_, output)
+    click.echo(f"{path} is written")
+
+
+@click.group("job")
+def job_group() -> None:
+    """Start, list and cancel jobs."""
+
+
+@job_group.command("caption")
+@click.argument("collection")
+@click.option("--mode", type=click.Choice(jobs.MODES), default="fill", show_default=True)
+@click.option("--checkpoint", metavar="NAME", help="Caption with this checkpoint instead of the active one.")
+@click.option("--priority", default=0, show_default=True, help="Higher goes first.")
+@click.option("--wait", is_flag=True, help="Return when the job has ended; exit code 1 when items failed.")
+def job_caption(collection: str, mode: str, checkpoint: str | None, priority: int, wait: bool) -> None:
+    """Caption the items of COLLECTION on the workers."""
+    settings = load_settings()
+    database = opened(settings)
+    with database.writing() as session:
+        named = checkpoints.by_name(session, checkpoint) if checkpoint else checkpoints.active(session)
+        job = jobs.create_caption_job(
+            session,
+            collections.by_name(session, collection),
+            checkpoint=named,
+            user=None,
+            mode=mode,
+            priority=priority,
+        )
+        job_id, total = job.id, job.total
+        awake = len(workers.alive(session))
+    click.echo(f"job {job_id} captions {total} items")
+    if not Queue(settings).wake(max(awake, 1)):
+        click.echo("the broker does not answer; the job stays queued until a worker finds it", err=True)
+    if wait:
+        _wait_for(database, job_id, total)
+
+
+@job_group.command("list")
+@click.option("--json", "as_json", is_flag=True)
+def job_list(as_json: bool) -> None:
+    """List the latest jobs."""
+    with opened(load_settings()).reading() as session:
+        found = [_described(job) for job in jobs.recent(session, viewer=None)]
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    for job in found:
+        click.echo(
+            f"{job['id']:>6}  {job['kind']:<8} {job['state']:<10} {job['done']} of {job['total']} done, "
+            f"{job['failed']} failed, {job['skipped']} skipped"
+        )
+
+
+@job_group.command("cancel")
+@click.argument("job_id", metavar="JOB", type=int)
+def job_cancel(job_id: int) -> None:
+    """Stop a job and keep what is done."""
+    with opened(load_settings()).writing() as session:
+        jobs.cancel(session, jobs.get(session, job_id, viewer=None))
+    click.echo(f"job {job_id} is cancelled")
+
+
+@click.group("user")
+def user_group() -> None:
+    """Add users."""
+
+
+@user_group.command("add")
+@click.argument("name")
+@click.option("--role", type=click.Choice([role.value for role in Role]), required=True)
+@click.password_option(help="Asked for when it is not given.")
+def user_add(name: str, role: str, password: str) -> None:
+    """Add a user called NAME."""
+    with opened(load_settings()).writing() as session:
+        accounts.create_user(session, name=name, role=Role(role), password=password)
+    click.echo(f"{name} can log in as {role}")
+
+
+def _collection_id(database: Database, name: str) -> int:
+    with database.writing() as session:
+        try:
+            return collections.by_name(session, name).id
+        except NotFound:
+            return collections.create(session, name=name, owner=None).id
+
+
+def _wait_for(database: Database, job_id: int, total: int) -> None:
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit="photo", disable=not sys.stderr.isatty()) as bar:
+        while True:
+            with database.reading() as session:
+                job = jobs.get(session, job_id, viewer=None)
+                bar.update(job.done + job.failed + job.skipped - bar.n)
+            if job.state in ENDED:
+                break
+            time.sleep(0.5)
+    click.echo(f"job {job_id} is {job.state}: {job.done} done, {job.failed} failed, {job.skipped} skipped")
+    if job.state is not JobState.DONE or job.failed:
+        sys.exit(1)
+
+
+def _described(job: Job) -> dict[str, Any]:
+    keys = ("id", "kind", "state", "total", "done", "failed", "skipped", "priority", "error")
+    return {key: getattr(job, key) for key in keys}

@@ -1,0 +1,141 @@
+"""The database, and all that differs between SQLite and PostgreSQL."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, Float, create_engine, event, func, make_url, select
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.expression import FunctionElement
+
+from catalog.errors import SchemaOutOfDate
+
+BUSY_TIMEOUT = 30.0  # seconds that a SQLite writer waits for its turn
+CONNECT_TIMEOUT = 5  # seconds
+
+
+class database_clock(FunctionElement[float]):
+    """Seconds since 1970 by the database's own clock, the one clock that all hosts share."""
+
+    type = Float(53)
+    inherit_cache = True
+
+
+@compiles(database_clock, "sqlite")
+def _sqlite_clock(element: Any, compiler: Any, **options: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(database_clock, "postgresql")
+def _postgresql_clock(element: Any, compiler: Any, **options: Any) -> str:
+    return "extract(epoch FROM clock_timestamp())::double precision"
+
+
+class Database:
+    """An engine with two doors: `reading` for queries, `writing` for one transaction that commits."""
+
+    def __init__(self, url: str) -> None:
+        self.url = make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self.engine = _sqlite_engine(url) if self.is_sqlite else _postgresql_engine(url)
+        self._writing_engine = self.engine.execution_options(sqlite_begin="IMMEDIATE")
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session whose changes are thrown away."""
+        with Session(self.engine) as session:
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A session that commits at the end of the block, or rolls back when the block raises."""
+        with self.writing_session() as session, session.begin():
+            yield session
+
+    def writing_session(self) -> Session:
+        """A session that holds the write lock from its first statement on; the caller commits and closes.
+
+        SQLite refuses, without waiting, to turn a transaction that has read into one that writes. So
+        a transaction that will write says so when it begins.
+        """
+        return Session(self._writing_engine, expire_on_commit=False)
+
+    def dispose(self) -> None:
+        """Close every connection; a forked process calls this before its first query."""
+        self.engine.dispose(close=False)
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def check_schema(self) -> None:
+        """Raise SchemaOutOfDate unless the tables are those of this release."""
+        with self.engine.connect() as connection:
+            found = MigrationContext.configure(connection).get_current_revision()
+        wanted = ScriptDirectory(_migrations_folder()).get_current_head()
+        if found != wanted:
+            raise SchemaOutOfDate(
+                f"the database is at revision {found or 'none'}, this release needs {wanted}: "
+                "run `recaption migrate`"
+            )
+
+
+def lock_content(session: Session, *keys: str) -> None:
+    """Hold off, until the transaction ends, everybody else who stores or removes these blobs.
+
+    SQLite needs nothing: it has one writer at a time.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        for key in sorted(keys):
+            session.execute(select(func.pg_advisory_xact_lock(int(key[:15], 16))))
+
+
+def migrate(url: str) -> None:
+    """Bring the tables to this release, creating them in an empty database."""
+    from alembic import command
+
+    command.upgrade(alembic_config(url), "head")
+
+
+def alembic_config(url: str) -> Any:
+    """An Alembic configuration that finds the migrations of the installed package."""
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", _migrations_folder())
+    config.attributes["url"] = url
+    return config
+
+
+def _migrations_folder() -> str:
+    import migrations
+
+    return str(migrations.__path__[0])
+
+
+def _postgresql_engine(url: str) -> Engine:
+    psycopg = make_url(url).set(drivername="postgresql+psycopg")
+    return create_engine(
+        psycopg, pool_pre_ping=True, pool_size=5, connect_args={"connect_timeout": CONNECT_TIMEOUT}
+    )
+
+
+def _sqlite_engine(url: str) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: sqlite3.Connection, record: Any) -> None:
+        # The driver's own transaction handling begins too late; `begin` below takes its place.
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
+        connection.exec_driver_sql(f"BEGIN {mode}")
+
+    return engine

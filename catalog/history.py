@@ -1,0 +1,63 @@
+"""History: every change of a caption, appended and never altered."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from catalog.schema import Caption, CaptionState, HistoryEntry, Job, User
+
+
+@dataclass(frozen=True)
+class Line:
+    """One entry as people read it: `who` is a user's name, or None for a job."""
+
+    entry: HistoryEntry
+    who: str | None
+    job_id: int | None
+
+
+@dataclass(frozen=True)
+class Before:
+    """A caption as it was before a change."""
+
+    text: str | None
+    state: CaptionState | None
+
+
+NOTHING = Before(text=None, state=None)
+
+
+def before(caption: Caption) -> Before:
+    return Before(text=caption.text, state=caption.state)
+
+
+def append(session: Session, caption: Caption, *, action: str, was: Before, user: User | None) -> None:
+    """Add the entry for a change that the session has just made to `caption`."""
+    session.add(
+        HistoryEntry(
+            item_id=caption.item_id,
+            caption_id=caption.id,
+            action=action,
+            user_id=user.id if user else None,
+            job_id=None,
+            version=caption.version,
+            text_before=was.text,
+            text_after=caption.text,
+            state_before=was.state,
+            state_after=caption.state,
+        )
+    )
+
+
+def of_item(session: Session, item_id: int) -> Sequence[Line]:
+    """The item's entries, newest first, with the names of the people in them."""
+    rows = session.execute(
+        select(HistoryEntry, User.name, Job.id)
+        .outerjoin(User, User.id == HistoryEntry.user_id)
+        .outerjoin(Job, Job.id == HistoryEntry.job_id)
+        .where(HistoryEntry.item_id == item_id)
+        .order_by(HistoryEntry.id.desc())
+    )
+    return [Line(entry=entry, who=name, job_id=job_id) for entry, name, job_id in rows]

@@ -1,0 +1,154 @@
+"""Ingest: files become blobs, images and items, with a report for each file."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from catalog.blobs import BlobStore
+from catalog.collections import blob_is_used
+from catalog.database import Database, lock_content
+from catalog.errors import InvalidInput, NotFound
+from catalog.items import next_position
+from catalog.schema import Collection, Image, Item
+from pictures.errors import PictureError
+from pictures.intake import Measured
+from pictures.sandbox import DecodingProcess
+
+IMPORTED, DUPLICATE, ALREADY_HERE = "imported", "duplicate", "already here"
+STORED = (IMPORTED, DUPLICATE, ALREADY_HERE)
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """A file that waits on this disk, and the path under which its item will be known."""
+
+    source: Path
+    path: str
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """What became of one file: one of STORED, or the reason why it was left out, with the detail."""
+
+    path: str
+    status: str
+    item_id: int | None
+    detail: str
+
+    @property
+    def stored(self) -> bool:
+        return self.status in STORED
+
+
+def pictures_of(source: Path) -> list[Incoming]:
+    """Every file below a folder, or the one file, with paths relative to what was named.
+
+    Hidden files and links are passed over. Raises InvalidInput when nothing is left.
+    """
+    if source.is_file():
+        return [Incoming(source=source, path=source.name)]
+    if not source.is_dir():
+        raise InvalidInput(f"{str(source)!r} is neither a file nor a folder; check the path")
+    files = sorted(path for path in source.rglob("*") if _wanted(path, source))
+    if not files:
+        raise InvalidInput(f"the folder {str(source)!r} holds no files; name one with photos in it")
+    return [Incoming(source=path, path=path.relative_to(source).as_posix()) for path in files]
+
+
+def ingest(
+    database: Database,
+    blobs: BlobStore,
+    decoder: DecodingProcess,
+    collection_id: int,
+    files: Iterable[Incoming],
+) -> Iterator[FileReport]:
+    """Import files one after the other, each in a transaction of its own, and report on each.
+
+    A bad file ends nothing: its report names the reason and the next file goes on.
+    """
+    for file in files:
+        try:
+            yield _ingest_one(database, blobs, decoder, collection_id, file)
+        except PictureError as error:
+            yield FileReport(path=file.path, status=error.reason, item_id=None, detail=str(error))
+        except OSError as error:
+            detail = f"{file.path} could not be read: {error.strerror}"
+            yield FileReport(path=file.path, status="refused", item_id=None, detail=detail)
+
+
+def remove_blobs(database: Database, blobs: BlobStore, keys: Sequence[str]) -> None:
+    """Remove blobs that a committed deletion left behind, unless somebody stored them again since."""
+    for key in keys:
+        with database.writing() as session:
+            lock_content(session, key)
+            if not blob_is_used(session, key):
+                blobs.delete(key)
+
+
+def _wanted(path: Path, root: Path) -> bool:
+    hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
+    return not hidden and not path.is_symlink() and path.is_file()
+
+
+def _ingest_one(
+    database: Database, blobs: BlobStore, decoder: DecodingProcess, collection_id: int, file: Incoming
+) -> FileReport:
+    measured = decoder.measure(file.source)
+    # The large writes happen before the transaction, so that no lock is held meanwhile.
+    rendition = blobs.put(measured.rendition)
+    blobs.put(file.source)
+    with database.writing() as session:
+        lock_content(session, measured.sha256, rendition)
+        if not (blobs.exists(measured.sha256) and blobs.exists(rendition)):
+            # A deletion of the same picture came between; store it again under the lock.
+            blobs.put(measured.rendition)
+            blobs.put(file.source)
+        if session.get(Collection, collection_id) is None:
+            raise NotFound(f"there is no collection {collection_id}; it was deleted during the import")
+        image, known = _image(session, measured, rendition)
+        return _item(session, collection_id, image, measured, file.path, known)
+
+
+def _image(session: Session, measured: Measured, rendition: str) -> tuple[Image, bool]:
+    image = session.scalar(select(Image).where(Image.sha256 == measured.sha256))
+    if image:
+        return image, True
+    image = Image(
+        sha256=measured.sha256,
+        rendition=rendition,
+        format=measured.format,
+        bytes=measured.bytes,
+        width=measured.width,
+        height=measured.height,
+        pages=measured.pages,
+    )
+    session.add(image)
+    session.flush()
+    return image, False
+
+
+def _item(
+    session: Session, collection_id: int, image: Image, measured: Measured, path: str, known: bool
+) -> FileReport:
+    same = select(Item).where(Item.collection_id == collection_id, Item.image_id == image.id)
+    if found := session.scalar(same.where(Item.path == path)):
+        return FileReport(path=path, status=ALREADY_HERE, item_id=found.id, detail="imported before")
+    # Only this collection is asked: "duplicate" must not reveal what other people's collections hold.
+    twin = session.scalar(same.limit(1)) if known else None
+    item = Item(
+        collection_id=collection_id,
+        image_id=image.id,
+        path=path,
+        position=next_position(session, collection_id),
+        rights=measured.rights,
+        details=dict(measured.metadata),
+    )
+    session.add(item)
+    session.flush()
+    if twin:
+        detail = f"the same picture as {twin.path}; stored once"
+        return FileReport(path=path, status=DUPLICATE, item_id=item.id, detail=detail)
+    return FileReport(path=path, status=IMPORTED, item_id=item.id, detail="; ".join(measured.notes))

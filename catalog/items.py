@@ -1,0 +1,134 @@
+"""Items: found, stepped through, flagged and deleted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Select, delete, func, select, tuple_, update
+from sqlalchemy.orm import Session, joinedload
+
+from catalog.collections import remove_unused_images, visible_to
+from catalog.errors import NotFound
+from catalog.schema import (
+    Caption,
+    CaptionState,
+    Collection,
+    Image,
+    Item,
+    Job,
+    JobItem,
+    JobItemState,
+    ReviewState,
+    Tombstone,
+    User,
+)
+
+PAGE_SIZE = 60
+
+
+@dataclass(frozen=True)
+class ListedItem:
+    """An item as lists show it: with its picture's row and its leading caption, if it has one."""
+
+    item: Item
+    caption: Caption | None
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some items in order; `after` is the item to continue behind, None on the last page."""
+
+    items: Sequence[ListedItem]
+    after: int | None
+
+
+def get(session: Session, item_id: int, *, viewer: User | None) -> Item:
+    """The item with its image and collection. Raises NotFound as `collections.get` does."""
+    item = session.scalar(
+        select(Item)
+        .join(Collection, Collection.id == Item.collection_id)
+        .where(Item.id == item_id, visible_to(viewer))
+        .options(joinedload(Item.image), joinedload(Item.collection))
+    )
+    if item is None:
+        raise NotFound(f"there is no item {item_id}")
+    return item
+
+
+def lock(session: Session, item_id: int) -> None:
+    """Hold the item's row, and so its captions, until the transaction ends."""
+    session.execute(select(Item.id).where(Item.id == item_id).with_for_update())
+
+
+def page(
+    session: Session,
+    collection: Collection,
+    *,
+    state: ReviewState | None = None,
+    after: int | None = None,
+    limit: int = PAGE_SIZE,
+) -> Page:
+    """One page of a collection in its order, found by key so that the last costs what the first does."""
+    query = _in_order(collection, state).options(joinedload(Item.image)).limit(limit + 1)
+    if after is not None:
+        query = query.where(tuple_(Item.position, Item.id) > _place(after))
+    items = session.scalars(query).all()
+    captions = leading_captions(session, [item.id for item in items[:limit]])
+    listed = [ListedItem(item, captions.get(item.id)) for item in items[:limit]]
+    return Page(items=listed, after=items[limit - 1].id if len(items) > limit else None)
+
+
+def neighbours(
+    session: Session, item: Item, *, state: ReviewState | None = None
+) -> tuple[int | None, int | None]:
+    """The ids before and behind an item in its collection's order, among those in `state`."""
+    place = (item.position, item.id)
+    ids = _in_order(item.collection, state).with_only_columns(Item.id).limit(1)
+    here = tuple_(Item.position, Item.id)
+    backwards = ids.where(here < place).order_by(None).order_by(Item.position.desc(), Item.id.desc())
+    return session.scalar(backwards), session.scalar(ids.where(here > place))
+
+
+def leading_captions(session: Session, item_ids: Sequence[int]) -> dict[int, Caption]:
+    """The caption that stands for each item: accepted before candidate before rejected, newest first."""
+    rank = {CaptionState.REJECTED: 0, CaptionState.CANDIDATE: 1, CaptionState.ACCEPTED: 2}
+    captions = session.scalars(select(Caption).where(Caption.item_id.in_(item_ids)).order_by(Caption.id))
+    leading: dict[int, Caption] = {}
+    for caption in captions:
+        held = leading.get(caption.item_id)
+        if held is None or rank[caption.state] >= rank[held.state]:
+            leading[caption.item_id] = caption
+    return leading
+
+
+def flag(session: Session, item: Item, *, flagged: bool) -> None:
+    lock(session, item.id)
+    item.flagged = flagged
+
+
+def remove(session: Session, item: Item, *, user: User | None) -> list[str]:
+    """Delete an item with its captions and leave a tombstone.
+
+    Jobs that still had to do it count it as skipped. Returns blob keys as `collections.remove` does.
+    """
+    lock(session, item.id)
+    waiting = select(JobItem.job_id).where(JobItem.item_id == item.id, JobItem.state == JobItemState.QUEUED)
+    session.execute(update(Job).where(Job.id.in_(waiting)).values(skipped=Job.skipped + 1))
+    sha256 = session.scalar(select(Image.sha256).where(Image.id == item.image_id))
+    user_id = user.id if user else None
+    session.add(Tombstone(kind="item", name=item.path, sha256=sha256, user_id=user_id))
+    session.execute(delete(Item).where(Item.id == item.id))
+    return remove_unused_images(session, [item.image_id])
+
+
+def next_position(session: Session, collection_id: int) -> int:
+    highest = select(func.max(Item.position)).where(Item.collection_id == collection_id)
+    return (session.scalar(highest) or 0) + 1
+
+
+def _in_order(collection: Collection, state: ReviewState | None) -> Select[tuple[Item]]:
+    query = select(Item).where(Item.collection_id == collection.id).order_by(Item.position, Item.id)
+    return query.where(Item.review_state == state) if state else query
+
+
+def _place(item_id: int) -> object:
+    return select(Item.position, Item.id).where(Item.id == item_id).scalar_subquery()

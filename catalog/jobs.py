@@ -1,0 +1,177 @@
+"""Jobs as people see them: started, watched and cancelled. `catalog.chunks` is the worker's side."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Integer, exists, func, insert, literal, or_, select, true, update
+from sqlalchemy.orm import Session
+
+from catalog.collections import visible_to
+from catalog.errors import Conflict, InvalidInput, NotFound
+from catalog.schema import (
+    Caption,
+    CaptionState,
+    Checkpoint,
+    Chunk,
+    ChunkState,
+    Collection,
+    Draft,
+    Item,
+    Job,
+    JobItem,
+    JobItemState,
+    JobKind,
+    JobState,
+    Origin,
+    Role,
+    User,
+    utc_now,
+)
+
+CHUNK_SIZE = 64  # items: about five seconds of work on two CPU cores with a ResNet-50
+MODES = ("fill", "add", "replace")
+UNFINISHED = (JobState.QUEUED, JobState.RUNNING, JobState.PAUSED)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An item that a job could not do, and why."""
+
+    item_id: int
+    path: str
+    error: str
+
+
+def has_caption() -> ColumnElement[bool]:
+    """Whether an item holds any caption."""
+    return exists().where(Caption.item_id == Item.id)
+
+
+def touched_by_people() -> ColumnElement[bool]:
+    """Whether somebody wrote, edited, accepted, rejected, flagged or drafted anything on an item."""
+    person_decided = or_(
+        Caption.origin != Origin.MODEL, Caption.state != CaptionState.CANDIDATE, Caption.version > 1
+    )
+    return or_(
+        Item.flagged,
+        exists().where(Caption.item_id == Item.id, person_decided),
+        exists().where(Draft.item_id == Item.id),
+    )
+
+
+def may_write(mode: str) -> ColumnElement[bool]:
+    """The items that a caption job of this mode writes to: asked at the start and again when writing."""
+    conditions: dict[str, ColumnElement[bool]] = {
+        "fill": ~has_caption(),
+        "add": true(),
+        "replace": ~touched_by_people(),
+    }
+    if mode not in conditions:
+        raise InvalidInput(f"mode {mode!r} is unknown; use one of {', '.join(MODES)}")
+    return conditions[mode]
+
+
+def create_caption_job(
+    session: Session,
+    collection: Collection,
+    *,
+    checkpoint: Checkpoint,
+    user: User | None,
+    mode: str = "fill",
+    priority: int = 0,
+) -> Job:
+    """Write a caption job with its chunks; publish a wake-up once it is committed.
+
+    A job without items to do is done at once.
+    """
+    job = Job(
+        kind=JobKind.CAPTION,
+        collection_id=collection.id,
+        checkpoint_id=checkpoint.id,
+        user_id=user.id if user else None,
+        options={"mode": mode},
+        priority=priority,
+    )
+    eligible = (Item.collection_id == collection.id, may_write(mode))
+    job.total = session.scalar(select(func.count()).select_from(Item).where(*eligible)) or 0
+    if job.total == 0:
+        job.state, job.finished_at = JobState.DONE, utc_now()
+    session.add(job)
+    session.flush()
+    _slice(session, job, eligible)
+    return job
+
+
+def get(session: Session, job_id: int, *, viewer: User | None) -> Job:
+    """Raises NotFound for a job that is not there or works on a collection hidden from the viewer."""
+    job = session.scalar(select(Job).where(Job.id == job_id, _visible(viewer)))
+    if job is None:
+        raise NotFound(f"there is no job {job_id}")
+    return job
+
+
+def recent(
+    session: Session, *, viewer: User | None, collection: Collection | None = None, limit: int = 50
+) -> Sequence[Job]:
+    """The latest jobs that the viewer may see, newest first."""
+    query = select(Job).where(_visible(viewer)).order_by(Job.id.desc()).limit(limit)
+    if collection:
+        query = query.where(Job.collection_id == collection.id)
+    return session.scalars(query).all()
+
+
+def failures(session: Session, job: Job, *, limit: int = 100) -> list[Failure]:
+    rows = session.execute(
+        select(JobItem.item_id, Item.path, JobItem.error)
+        .join(Item, Item.id == JobItem.item_id)
+        .where(JobItem.job_id == job.id, JobItem.state == JobItemState.FAILED)
+        .order_by(JobItem.item_id)
+        .limit(limit)
+    )
+    return [Failure(item_id, path, error or "") for item_id, path, error in rows]
+
+
+def cancel(session: Session, job: Job) -> None:
+    """Stop a job and keep what is done. Raises Conflict when it has ended already.
+
+    Chunks are fenced first, in the order in which workers lock: a result still on its way is refused.
+    """
+    fenced = update(Chunk).where(Chunk.job_id == job.id, Chunk.state != ChunkState.FINISHED)
+    session.execute(fenced.values(state=ChunkState.FINISHED, token=Chunk.token + 1, lease_expires=None))
+    waiting = update(JobItem).where(JobItem.job_id == job.id, JobItem.state == JobItemState.QUEUED)
+    session.execute(waiting.values(state=JobItemState.CANCELLED, in_hand=False))
+    ended = session.execute(
+        update(Job)
+        .where(Job.id == job.id, Job.state.in_(UNFINISHED))
+        .values(state=JobState.CANCELLED, finished_at=utc_now())
+        .returning(Job.id)
+    )
+    if ended.first() is None:
+        raise Conflict(f"job {job.id} has ended already ({job.state}); there is nothing to cancel")
+    session.refresh(job)
+
+
+def _visible(viewer: User | None) -> ColumnElement[bool]:
+    if viewer is None or viewer.role is Role.ADMIN:
+        return true()
+    return Job.collection_id.in_(select(Collection.id).where(visible_to(viewer)))
+
+
+def _slice(session: Session, job: Job, eligible: tuple[ColumnElement[bool], ...]) -> None:
+    """Cut the eligible items into chunks of CHUNK_SIZE, in one statement whatever their number."""
+    numbers = range((job.total + CHUNK_SIZE - 1) // CHUNK_SIZE)
+    if not numbers:
+        return
+    rows = [{"job_id": job.id, "number": number} for number in numbers]
+    session.execute(insert(Chunk), rows)
+    place = func.row_number().over(order_by=(Item.position, Item.id)) - 1
+    chosen = select(
+        literal(job.id, JobItem.job_id.type),
+        Item.id,
+        (place / CHUNK_SIZE).cast(Integer),
+        literal(JobItemState.QUEUED, JobItem.state.type),
+        literal(False),
+        literal(0),
+    ).where(*eligible)
+    columns = ["job_id", "item_id", "chunk_number", "state", "in_hand", "found_in_hand"]
+    session.execute(insert(JobItem).from_select(columns, chosen, include_defaults=False))

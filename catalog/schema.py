@@ -1,0 +1,426 @@
+"""The tables. DESIGN's words are the names; what rows may do lives in the services beside this module."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    Enum,
+    Float,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+Identity = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Moment(TypeDecorator[datetime]):
+    """A point in time, always UTC and always aware, also on SQLite, which forgets time zones."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value.astimezone(UTC) if value else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def utc_now() -> datetime:
+    """The time of this process, for what people read; leases use the database's clock."""
+    return datetime.now(UTC)
+
+
+class Role(StrEnum):
+    ADMIN = "admin"
+    REVIEWER = "reviewer"
+
+
+class ReviewState(StrEnum):
+    UNCAPTIONED = "uncaptioned"
+    PENDING = "pending"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+
+
+class CaptionKind(StrEnum):
+    CAPTION = "caption"
+    ALT = "alt"
+    DESCRIPTION = "description"
+
+
+class CaptionState(StrEnum):
+    CANDIDATE = "candidate"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+
+
+class Origin(StrEnum):
+    MODEL = "model"
+    WRITTEN = "written"
+    EDITED = "edited"
+    ACCEPTED_UNCHANGED = "accepted unchanged"
+    BULK = "bulk"
+    IMPORTED = "imported"
+
+
+class JobKind(StrEnum):
+    IMPORT = "import"
+    CAPTION = "caption"
+    TRAIN = "train"
+    EXPORT = "export"
+
+
+class JobState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    PAUSED = "paused"
+    CANCELLED = "cancelled"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class ChunkState(StrEnum):
+    WAITING = "waiting"
+    CLAIMED = "claimed"
+    FINISHED = "finished"
+
+
+class JobItemState(StrEnum):
+    QUEUED = "queued"
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+
+
+class CheckpointState(StrEnum):
+    CANDIDATE = "candidate"
+    ACTIVE = "active"
+    RETIRED = "retired"
+
+
+def word(enum: type[StrEnum], column: str = "") -> Enum:
+    """A column of one of the enum's words, stored as text so that SQLite and PostgreSQL agree.
+
+    `column` names the check where a table has two columns of the same words.
+    """
+    return Enum(
+        enum,
+        native_enum=False,
+        length=32,
+        create_constraint=True,
+        name=column or enum.__name__.lower(),
+        values_callable=lambda words: [member.value for member in words],
+    )
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {
+        datetime: Moment,
+        dict[str, Any]: JSON,
+        list[Any]: JSON,
+        str: Text,
+    }
+
+
+class User(Base):
+    """Somebody who logs in. `fs_uniquifier` signs sessions: a new value logs the user out everywhere."""
+
+    __tablename__ = "users"
+
+    id: Mapped[int] = mapped_column(Identity, primary_key=True)
+    name: Mapped[str] = mapped_column(String(255), unique=True)
+    role: Mapped[Role] = mapped_column(word(Role))
+    password: Mapped[str]
+    active: Mapped[bool] = mapped_column(default=True)
+    fs_uniquifier: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class LoginLink(Base):
+    """A link that logs its user in once. Only the hash of its secret is kept."""
+
+    __tablename__ = "login_links"
+
+    secret_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    expires_at: Mapped[datetime]
+
+
+class Collection(Base):
+    """A named set of items that somebody imported, with guidelines for reviewers."""
+
+    __tablename__ = "collections"
+
+    id: Mapped[int] = mapped_column(Identity, primary_key=True)
+    name: Mapped[str] = mapped_column(String(255), unique=True)
+    guidelines: Mapped[str] = mapped_column(default="")
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class Membership(Base):
+    """A user who may see a collection. Admins see all of them without one."""
+
+    __tablename__ = "memberships"
+
+    collection_id: Mapped[int] = mapped_column(
+        ForeignKey("collections.id", ondelete="CASCADE"), primary_key=True
+    )
+    user_id: Mapped[int] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+
+
+class Image(Base):
+    """One stored picture. `sha256` is the key of the original's blob, `rendition` that of its small JPEG."""
+
+    __tablename__ = "images"
+
+    id: Mapped[int] = mapped_column(Identity, primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    rendition: Mapped[str] = mapped_column(String(64), index=True)
+    format: Mapped[str] = mapped_column(String(32))
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    width: Mapped[int]
+    height: Mapped[int]
+    pages: Mapped[int] = mapped_column(default=1)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class Item(Base):
+    """One imported file in one collection. Locking its row locks its captions."""
+
+    __tablename__ = "items"
+    __table_args__ = (
+        UniqueConstraint("collection_id", "path", "image_id"),
+        Index(None, "collection_id", "position", "id"),
+        Index(None, "collection_id", "review_state", "position", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(Identity, primary_key=True)
+    collection_id: Mapped[int] = mapped_column(ForeignKey("collections.id", ondelete="CASCADE"))
+    image_id: Mapped[int] = mapped_column(ForeignKey("images.id"), index=True)
+    path: Mapped[str]
+    external_id: Mapped[str | None]
+    rights: Mapped[str | None]
+    details: Mapped[dict[str, Any]] = mapped_column("metadata", default=dict)
+    position: Mapped[int]
+    flagged: Mapped[bool] = mapped_column(default=False)
+    review_state: Mapped[ReviewState] = mapped_column(word(ReviewState), default=ReviewState.UNCAPTIONED)
+    assignee_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"), index=True)
+    review_lease_user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    review_lease_expires: Mapped[float | None] = mapped_column(Float(53))
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+    image: Mapped[Image] = relationship(lazy="raise")
+    collection: Mapped[Collection] = relationship(lazy="raise")
+
+
+class Caption(Base):
+    """One text of one item. `version` rises with every change and guards against stale edits."""
+
+    __tablename__ = "captions"
+    # One caption an item and job, whatever is delivered or claimed twice. SQLite must not reuse the id of a
+    # deleted caption: history goes on speaking of it.
+    __table_args__ = (UniqueConstraint("item_id", "job_id"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(Identity, primary_key=True)
+    item_id: Mapped[int] = mapped_column(ForeignKey("items.id", ondelete="CASCADE"))
+    text: Mapped[str]
+    language: Mapped[str] = mapped_column(String(35), default="en")
+    kind: Mapped[CaptionKind] = mapped_column(word(CaptionKind), default=CaptionKind.CAPTION)
+    state: Mapped[CaptionState] = mapped_column(word(CaptionState), default=CaptionState.CANDIDATE)
+    origin: Mapped[Origin] = mapped_column(word(Origin))
+    version: Mapped[int] = mapped_column(default=1)
+    author_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"), index=True)
+    job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"), index=True)
+    checkpoint_id: Mapped[int | None] = mapped_column(ForeignKey("checkpoints.id"), index=True)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    updated_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class CaptionDetail(Base):
+    """What the network said about one model caption; never loaded in lists.
+
+    `model_text` keeps the network's words when people edit the caption. `score` is the mean log
+    probability a token; `tokens` and `token_probabilities` run in step.
+    """
+
+    __tablename__ = "caption_details"
+
+    caption_id: Mapped[int] = mapped_column(ForeignKey("captions.id", ondelete="CASCADE"), primary_key=True)
+    model_text: Mapped[str]
+    score: Mapped[float] = mapped_column(Float(53))
+    tokens: Mapped[list[Any]]
+    token_probabilities: Mapped[list[Any]]
+    alternatives: Mapped[list[Any]]
+    attention: Mapped[bytes | None] = mapped_column(LargeBinary)
+
+
+class Draft(Base):
+    """A text that a reviewer has not decided on yet: one row an item and user."""
+
+    __tablename__ = "drafts"
+
+    item_id: Mapped[int] = mapped_column(ForeignKey("items.id", ondelete="CASCADE"), primary_key=True)
+    user_id: Mapped[int] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    text: Mapped[str]
+    caption_id: Mapped[int | None] = mapped_column(ForeignKey("captions.id", ondelete="SET NULL"), index=True)
+    caption_version: Mapped[int | None]
+    updated_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class HistoryEntry(Base):
+    """One change of a caption: who or which job, when, from what, to what. Never changed itself."""
+
+    __tablename__ = "history"
+
+    id: Mapped[int] = mapped_column(Identity, primary_key=True)
+    item_id: Mapped[int] = mapped_column(ForeignKey("items.id", ondelete="CASCADE"), index=True)
+    # No foreign key: the entry outlives a caption that a later job replaced.
+    caption_id: Mapped[int] = mapped_column(Identity)
+    action: Mapped[str] = mapped_column(String(32))
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"), index=True)
+    job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"), index=True)
+    version: Mapped[int]
+    text_before: Mapped[str | None]
+    text_after: Mapped[str | None]
+    state_before: Mapped[CaptionState | None] = mapped_column(word(CaptionState, "state_before"))
+    state_after: Mapped[CaptionState | None] = mapped_column(word(CaptionState, "state_after"))
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class Checkpoint(Base):
+    """A trained captioner, held as two blobs. `description` is its checkpoint.json."""
+
+    __tablename__ = "checkpoints"
+
+    id: Mapped[int] = mapped_column(Identity, primary_key=True)
+    name: Mapped[str] = mapped_column(String(255), unique=True)
+    state: Mapped[CheckpointState] = mapped_column(word(CheckpointState), default=CheckpointState.CANDIDATE)
+    weights_sha256: Mapped[str] = mapped_column(String(64))
+    description_sha256: Mapped[str] = mapped_column(String(64))
+    description: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class Job(Base):
+    """Work that a user started. The counters change in the transaction that records the work."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (Index(None, "state", "priority", "id"),)
+
+    id: Mapped[int] = mapped_column(Identity, primary_key=True)
+    kind: Mapped[JobKind] = mapped_column(word(JobKind))
+    state: Mapped[JobState] = mapped_column(word(JobState), default=JobState.QUEUED)
+    collection_id: Mapped[int | None] = mapped_column(
+        ForeignKey("collections.id", ondelete="CASCADE"), index=True
+    )
+    checkpoint_id: Mapped[int | None] = mapped_column(ForeignKey("checkpoints.id"), index=True)
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"), index=True)
+    options: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    priority: Mapped[int] = mapped_column(default=0)
+    total: Mapped[int] = mapped_column(default=0)
+    done: Mapped[int] = mapped_column(default=0)
+    failed: Mapped[int] = mapped_column(default=0)
+    skipped: Mapped[int] = mapped_column(default=0)
+    error: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+class Worker(Base):
+    """One working process on one device. `heartbeat` is in seconds of the database's clock."""
+
+    __tablename__ = "workers"
+
+    id: Mapped[int] = mapped_column(Identity, primary_key=True)
+    name: Mapped[str] = mapped_column(String(255), unique=True)
+    device: Mapped[str] = mapped_column(String(64))
+    version: Mapped[str] = mapped_column(String(32))
+    heartbeat: Mapped[float] = mapped_column(Float(53))
+    started_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class Chunk(Base):
+    """A slice of a job that one worker claims at a time.
+
+    `token` rises with every claim and fences off the worker that lost the chunk; `lease_expires` is in
+    seconds of the database's clock. After a crash the chunk goes `one_by_one`, to find the guilty item.
+    """
+
+    __tablename__ = "chunks"
+    __table_args__ = (Index(None, "state", "job_id", "number"),)
+
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    state: Mapped[ChunkState] = mapped_column(word(ChunkState), default=ChunkState.WAITING)
+    token: Mapped[int] = mapped_column(default=0)
+    worker_id: Mapped[int | None] = mapped_column(ForeignKey("workers.id", ondelete="SET NULL"), index=True)
+    lease_expires: Mapped[float | None] = mapped_column(Float(53))
+    one_by_one: Mapped[bool] = mapped_column(default=False)
+
+
+class JobItem(Base):
+    """One unit of a job. `in_hand` is committed before a one-by-one attempt and found again after a crash."""
+
+    __tablename__ = "job_items"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["job_id", "chunk_number"], ["chunks.job_id", "chunks.number"], ondelete="CASCADE"
+        ),
+        Index(None, "job_id", "chunk_number"),
+        Index(None, "job_id", "state"),
+    )
+
+    job_id: Mapped[int] = mapped_column(Identity, primary_key=True)
+    item_id: Mapped[int] = mapped_column(
+        ForeignKey("items.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    chunk_number: Mapped[int]
+    state: Mapped[JobItemState] = mapped_column(word(JobItemState), default=JobItemState.QUEUED)
+    in_hand: Mapped[bool] = mapped_column(default=False)
+    found_in_hand: Mapped[int] = mapped_column(default=0)
+    error: Mapped[str | None]
+
+
+class Tombstone(Base):
+    """What is left of a deleted item or collection: that it was here, who removed it, and when."""
+
+    __tablename__ = "tombstones"
+
+    id: Mapped[int] = mapped_column(Identity, primary_key=True)
+    kind: Mapped[str] = mapped_column(String(32))
+    name: Mapped[str]
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"), index=True)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)

@@ -1,0 +1,88 @@
+"""Where everything lives: the one place that reads the environment."""
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from catalog.errors import InvalidInput
+
+DEFAULT_MAX_PIXELS = 200_000_000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The resolved settings of one installation."""
+
+    home: Path
+    database_url: str
+    broker_url: str
+    blobs: Path
+    max_pixels: int
+    trusted_hosts: tuple[str, ...]
+
+    @property
+    def embedded_broker(self) -> bool:
+        """Whether messages travel through a folder of this machine instead of a server."""
+        return self.broker_url.startswith("filesystem://")
+
+    @property
+    def broker_folder(self) -> Path:
+        return self.home / "broker"
+
+    @property
+    def cache(self) -> Path:
+        return self.home / "cache"
+
+    def prepare_home(self) -> None:
+        """Create the home folder, readable by its owner alone."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        self.home.chmod(0o700)
+
+    def secret_key(self) -> str:
+        """The key that signs sessions: made once, kept in the home folder."""
+        path = self.home / "secret-key"
+        self.prepare_home()
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return path.read_text(encoding="ascii")
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(secrets.token_urlsafe(48))
+        return path.read_text(encoding="ascii")
+
+
+def child_environment(**changes: str) -> dict[str, str]:
+    """This process's environment with some variables changed, for a process that it starts."""
+    return {**os.environ, **changes}
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the RECAPTION_* variables, with a home folder and SQLite as defaults.
+
+    Raises InvalidInput for a value that cannot be used.
+    """
+    env = os.environ if environ is None else environ
+    home = Path(env.get("RECAPTION_HOME") or "~/.recaption").expanduser().absolute()
+    return Settings(
+        home=home,
+        database_url=env.get("RECAPTION_DATABASE_URL") or f"sqlite:///{home / 'recaption.sqlite'}",
+        broker_url=env.get("RECAPTION_BROKER_URL") or "filesystem://",
+        blobs=_blob_folder(env.get("RECAPTION_BLOBS"), home),
+        max_pixels=_positive(env, "RECAPTION_MAX_PIXELS", DEFAULT_MAX_PIXELS),
+        trusted_hosts=tuple(env.get("RECAPTION_TRUSTED_HOSTS", "").replace(",", " ").split()),
+    )
+
+
+def _blob_folder(value: str | None, home: Path) -> Path:
+    if value and "://" in value:
+        raise InvalidInput(f"RECAPTION_BLOBS is {value!r}; this release keeps blobs in a folder: give a path")
+    return Path(value).expanduser().absolute() if value else home / "blobs"
+
+
+def _positive(env: Mapping[str, str], name: str, default: int) -> int:
+    value = env.get(name) or str(default)
+    if not value.isdigit() or int(value) == 0:
+        raise InvalidInput(f"{name} is {value!r}; give a whole number above 0, such as {default}")
+    return int(value)

@@ -1,0 +1,38 @@
+"""Alembic's entry: runs the revisions on the database that the caller named."""
+
+from typing import Any, Literal
+
+from alembic import context
+from sqlalchemy import Connection
+
+from catalog.database import Database
+from catalog.schema import Base, Moment
+
+
+def run() -> None:
+    """Run the revisions in one transaction on a connection of the catalog's own engine."""
+    connection = context.config.attributes.get("connection")
+    if connection is not None:
+        _run_on(connection)
+        return
+    database = Database(context.config.attributes["url"])
+    with database.engine.connect() as connection:
+        _run_on(connection)
+        connection.commit()
+    database.close()
+
+
+def _run_on(connection: Connection) -> None:
+    context.configure(
+        connection=connection, target_metadata=Base.metadata, render_as_batch=True, render_item=_render
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def _render(kind: str, element: Any, autogenerate: Any) -> str | Literal[False]:
+    # A revision must not change its meaning when our own column type does.
+    return "sa.DateTime(timezone=True)" if isinstance(element, Moment) else False
+
+
+run()

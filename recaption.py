@@ -1,0 +1,72 @@
+"""The command line: one group; each command is imported when it is called."""
+
+import importlib
+import sys
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+
+# Name, where it is defined, and the help line, kept here so that `recaption --help` imports nothing.
+COMMANDS = {
+    "demo": ("dashboard.commands:demo", "Run everything on this machine with your photos, or with samples."),
+    "serve": ("dashboard.commands:serve", "Run the dashboard and a worker."),
+    "web": ("dashboard.commands:web", "Run the dashboard alone."),
+    "worker": ("worker.commands:worker", "Run one worker a device of this machine."),
+    "caption": ("model.commands:caption", "Caption photos into a file, without a database."),
+    "train": ("model.commands:train", "Train a captioner from a recipe."),
+    "evaluate": ("model.commands:evaluate", "Score captions against references."),
+    "import": ("catalog.commands:import_command", "Import photos into a collection."),
+    "delete": ("catalog.commands:delete_command", "Delete a collection or an item."),
+    "job": ("catalog.commands:job_group", "Start, list and cancel jobs."),
+    "export": ("catalog.commands:export_command", "Write the captions of a collection to files."),
+    "migrate": ("catalog.commands:migrate_command", "Create the database or bring it to this release."),
+    "user": ("catalog.commands:user_group", "Add users."),
+}
+ERRORS = ("pictures.errors:PictureError", "model.errors:ModelError", "catalog.errors:CatalogError")
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What lies beside this module once it is installed."""
+
+    starter: Path = Path(__file__).resolve().parent / "model" / "starter"
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module only to run it."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        return _load(COMMANDS[name][0]) if name in COMMANDS else None
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup)
+@click.version_option(version("recaption"), prog_name="recaption")
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Caption photo archives in bulk, correct the captions, and keep the pairs as datasets."""
+    context.obj = Installation()
+
+
+def main() -> None:
+    """Run a command; an error of one of the rooms is one line on stderr and exit code 2."""
+    try:
+        cli()
+    except Exception as error:
+        if not isinstance(error, tuple(_load(place) for place in ERRORS)):
+            raise
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(2)
+
+
+def _load(place: str) -> click.Command:
+    module, name = place.split(":")
+    return getattr(importlib.import_module(module), name)

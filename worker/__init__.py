@@ -1,0 +1,1 @@
+"""Celery workers: claim chunks, run the captioner, record what it wrote."""
