@@ -16,8 +16,8 @@ __all__ = ["MAX_PIXELS", "Picture", "open_picture"]
 class Picture:
     """A decoded picture.
 
-    `pixels` is (H, W, 3) uint8 RGB, contiguous; `width` and `height` are those of the upright original, larger
-    than W and H where the decoder scaled down. Of several `pages` or frames the first is taken.
+    `pixels` is (H, W, 3) uint8 RGB, contiguous; `width` and `height` are those of the upright original,
+    larger than W and H where the decoder scaled down. Of several `pages` or frames the first is taken.
     """
 
     pixels: Pixels

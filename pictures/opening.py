@@ -21,11 +21,11 @@ from pictures.errors import CorruptPicture, NotAnImage, PictureError, RefusedPic
 MAX_PIXELS = 200_000_000
 """Default limit of pixels a picture; a large negative scan has 115 million."""
 
-# Pixels against bytes. The ratio alone proves nothing: a blank page at 600 dpi in bilevel TIFF G4 has 10,000 pixels
-# a byte, yet costs 0.1 GB and a fraction of a second. So only pictures that are expensive too are judged, and
-# bilevel TIFF, where blank pages of any size are honest, by MAX_PIXELS alone. Among the rest, photographs of the
-# lowest useful quality stay below 100 pixels a byte and the flattest JPEG reaches 170, while a flat PNG has 290
-# (RGB) to 1,030 (grey), a flat GIF 1,200, and WebP, AVIF and JPEG 2000 more than 10,000.
+# Pixels against bytes. The ratio alone proves nothing: a blank page at 600 dpi in bilevel TIFF G4 has 10,000
+# pixels a byte, yet costs 0.1 GB and a fraction of a second. So only pictures that are expensive too are
+# judged, and bilevel TIFF, where blank pages of any size are honest, by MAX_PIXELS alone. Among the rest,
+# photographs of the lowest useful quality stay below 100 pixels a byte and the flattest JPEG reaches 170, but
+# a flat PNG has 290 (RGB) to 1,030 (grey), a flat GIF 1,200, and WebP, AVIF and JPEG 2000 more than 10,000.
 BOMB_PIXELS = 50_000_000
 BOMB_PIXELS_PER_BYTE = 200
 
@@ -53,7 +53,7 @@ _filters_lock = threading.Lock()
 @contextmanager
 def opened(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Iterator[ImageFile]:
     """Open a picture's header; what goes wrong here or while the caller decodes leaves as a PictureError."""
-    label = _label(source)
+    label = label_of(source)
     _silence_pillow()
     with _readable(source, label) as file:
         byte_count = file.seek(0, os.SEEK_END)
@@ -121,7 +121,8 @@ def _unidentified(file: BinaryIO, label: str) -> PictureError:
     return NotAnImage(f"{label} looks like {signatures.describe(head)}; pass a picture as {accepted}")
 
 
-def _label(source: Path | bytes) -> str:
+def label_of(source: Path | bytes) -> str:
+    """Name a source in a message: the file's name without its folders, quoted and printable."""
     if isinstance(source, bytes):
         return "the given file"
     # Names may hold control characters and, on Linux, bytes that are no UTF-8.
@@ -135,8 +136,8 @@ def _first_words(error: Exception) -> str:
 
 
 def _silence_pillow() -> None:
-    # `warnings.catch_warnings` swaps state of the process and is unsafe between threads; a filter that names only
-    # Pillow and stays in place is safe. It is renewed only where somebody has put other filters before it.
+    # `warnings.catch_warnings` swaps state of the process and is unsafe between threads; a filter that names
+    # only Pillow and stays in place is safe. It is renewed where somebody has put other filters before it.
     with _filters_lock:
         if not warnings.filters or warnings.filters[0] != _PILLOW_IS_QUIET:
             warnings.filterwarnings("ignore", module=r"PIL\.")

@@ -31,7 +31,7 @@ def _scaled_down(image: Image.Image, longest: int) -> Image.Image:
     if scale >= 1:
         return image
     width, height = (max(1, round(side * scale)) for side in image.size)
-    # The gap lets Pillow average whole blocks first: several times faster on large scans, and it looks the same.
+    # The gap lets Pillow average whole blocks first: much faster on large scans, and it looks the same.
     return image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
 
 

@@ -30,7 +30,7 @@ def upright_rgb(image: Image.Image, orientation: int = 1) -> Pixels:
 
 
 def _as_stored(pixels: Pixels, orientation: int) -> Pixels:
-    """A view of upright pixels in the order of the file (EXIF 2.32, tag 0x0112): to write there is to rotate."""
+    """A view of upright pixels in the file's order (EXIF 2.32, tag 0x0112): to write there is to rotate."""
     match orientation:
         case 2:
             return pixels[:, ::-1]
