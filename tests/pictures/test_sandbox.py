@@ -1,14 +1,16 @@
-import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+import pictures
 from pictures.errors import CorruptPicture, NotAnImage, RefusedPicture, TooLarge
 from pictures.intake import measure
 from pictures.sandbox import DecodingProcess
@@ -27,13 +29,20 @@ def decoding():
 
 
 def is_running(pid: int) -> bool:
-    try:
+    with suppress(ProcessLookupError, FileNotFoundError):
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    # In a container nobody may reap orphans; a dead one stays as a zombie.
-    stat = Path(f"/proc/{pid}/stat")
-    return not stat.exists() or ") Z " not in stat.read_text()
+        # In a container nobody may reap orphans; a dead one stays as a zombie.
+        return sys.platform == "darwin" or ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    return False
+
+
+def run_script(script: str, *arguments: object) -> str:
+    """Run a script in a fresh interpreter that finds the rooms; its standard output."""
+    root = Path(pictures.__file__).parents[1]
+    command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(root)!r})\n" + script]
+    return subprocess.run(
+        [*command, *map(str, arguments)], stdout=subprocess.PIPE, text=True, check=True, timeout=60
+    ).stdout
 
 
 def test_the_child_measures_as_its_parent_would(shared, photo):
@@ -188,35 +197,39 @@ def test_threads_take_turns(shared, photo, tmp_path, scene, encode):
     assert set(widths) == {("photo.jpg", 96), ("other.png", 50)}
 
 
-def measure_in_a_process(path: Path, widths: "multiprocessing.SimpleQueue[int]") -> None:
+IN_A_DAEMON = """
+import multiprocessing
+from pathlib import Path
+from pictures.sandbox import DecodingProcess
+
+def measure():
     with DecodingProcess() as decoding:
-        widths.put(decoding.measure(path).width)
+        print(decoding.measure(Path(sys.argv[1])).width, flush=True)
+
+daemon = multiprocessing.get_context("fork").Process(target=measure, daemon=True)
+daemon.start()
+daemon.join()
+"""
 
 
 def test_a_daemonic_process_may_have_a_child(photo):
-    context = multiprocessing.get_context("fork")
-    widths = context.SimpleQueue()
-    process = context.Process(target=measure_in_a_process, args=(photo, widths), daemon=True)
-    process.start()
-    process.join(60)
-    assert process.exitcode == 0
-    assert widths.get() == 96
+    assert run_script(IN_A_DAEMON, photo) == "96\n"
 
 
-def end_without_closing(path: Path, pids: "multiprocessing.SimpleQueue[int]") -> None:
-    decoding = DecodingProcess()
-    decoding.measure(path)
-    pids.put(decoding.pid)
-    os._exit(0)
+WITHOUT_CLOSING = """
+import os
+from pathlib import Path
+from pictures.sandbox import DecodingProcess
+
+decoding = DecodingProcess()
+decoding.measure(Path(sys.argv[1]))
+print(decoding.pid, flush=True)
+os._exit(0)
+"""
 
 
 def test_a_child_ends_when_its_parent_is_gone(photo):
-    context = multiprocessing.get_context("fork")
-    pids = context.SimpleQueue()
-    process = context.Process(target=end_without_closing, args=(photo, pids))
-    process.start()
-    process.join(60)
-    orphan = pids.get()
+    orphan = int(run_script(WITHOUT_CLOSING, photo))
     deadline = time.monotonic() + 10
     while is_running(orphan) and time.monotonic() < deadline:
         time.sleep(0.05)
