@@ -5,6 +5,7 @@ import sys
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -67,6 +68,6 @@ def main() -> None:
         sys.exit(2)
 
 
-def _load(place: str) -> click.Command:
+def _load(place: str) -> Any:
     module, name = place.split(":")
     return getattr(importlib.import_module(module), name)

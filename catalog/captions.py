@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import case, delete, exists, select, update
+from sqlalchemy import Exists, case, delete, exists, select, update
 from sqlalchemy.orm import Session
 
 from catalog import history, items
@@ -161,7 +161,7 @@ def words(text: str) -> list[str]:
 def refresh_review_state(session: Session, item_ids: Sequence[int]) -> None:
     """Derive the review state of items from their captions."""
 
-    def any_in(state: CaptionState) -> exists:
+    def any_in(state: CaptionState) -> Exists:
         return exists().where(Caption.item_id == Item.id, Caption.state == state)
 
     derived = case(

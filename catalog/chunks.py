@@ -6,9 +6,9 @@ can do no harm. Leases run on the database's clock.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Update, and_, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, Update, and_, exists, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from catalog.captions import refresh_review_state
@@ -128,7 +128,7 @@ def claim(session: Session, *, worker_id: int) -> Claim | None:
         job_id=chunk.job_id,
         number=chunk.number,
         token=chunk.token,
-        checkpoint_id=job.checkpoint_id,
+        checkpoint_id=cast(int, job.checkpoint_id),
         mode=job.options["mode"],
         one_by_one=chunk.one_by_one,
         items=_items_left(session, chunk),
@@ -178,11 +178,10 @@ def fail_job(session: Session, held: Claim, error: str) -> None:
     unfinished = update(Chunk).where(Chunk.job_id == held.job_id, Chunk.state != ChunkState.FINISHED)
     session.execute(unfinished.values(state=ChunkState.FINISHED, token=Chunk.token + 1))
     waiting = update(JobItem).where(JobItem.job_id == held.job_id, JobItem.state == JobItemState.QUEUED)
-    failed = session.execute(waiting.values(state=JobItemState.FAILED, error=error, in_hand=False))
+    failed = _changed(session, waiting.values(state=JobItemState.FAILED, error=error, in_hand=False))
+    _count(session, held.job_id, failed=failed)
     ended = {"state": JobState.FAILED, "error": error, "finished_at": utc_now()}
-    session.execute(
-        update(Job).where(Job.id == held.job_id).values(failed=Job.failed + failed.rowcount, **ended)
-    )
+    session.execute(update(Job).where(Job.id == held.job_id).values(ended))
 
 
 def _lease() -> ColumnElement[float]:
@@ -209,6 +208,12 @@ def _prove(session: Session, held: Claim, **values: Any) -> None:
 
 def _job_item(held: Claim, item_ids: Sequence[int]) -> Update:
     return update(JobItem).where(JobItem.job_id == held.job_id, JobItem.item_id.in_(item_ids))
+
+
+def _changed(session: Session, statement: Update) -> int:
+    """Run an update that no loaded object depends on, and count its rows."""
+    result = session.execute(statement, execution_options={"synchronize_session": False})
+    return cast("CursorResult[Any]", result).rowcount
 
 
 def _items_left(session: Session, chunk: Chunk) -> tuple[ClaimedItem, ...]:
@@ -254,7 +259,7 @@ def _settle(
 ) -> int:
     """Settle job items that still wait, and say how many: those of items deleted meanwhile are gone."""
     waiting = _job_item(held, item_ids).where(JobItem.state == JobItemState.QUEUED)
-    return session.execute(waiting.values(state=state, in_hand=False, error=error)).rowcount
+    return _changed(session, waiting.values(state=state, in_hand=False, error=error))
 
 
 def _take_away(session: Session, item_ids: Sequence[int]) -> dict[int, str]:

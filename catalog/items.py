@@ -125,7 +125,7 @@ def next_position(session: Session, collection_id: int) -> int:
     return (session.scalar(highest) or 0) + 1
 
 
-def _in_order(collection: Collection, state: ReviewState | None) -> Select[tuple[Item]]:
+def _in_order(collection: Collection, state: ReviewState | None) -> Select[Item]:
     query = select(Item).where(Item.collection_id == collection.id).order_by(Item.position, Item.id)
     return query.where(Item.review_state == state) if state else query
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Integer, exists, func, insert, literal, or_, select, true, update
+from sqlalchemy import ColumnElement, exists, func, insert, literal, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from catalog.collections import visible_to
@@ -168,7 +168,7 @@ def _slice(session: Session, job: Job, eligible: tuple[ColumnElement[bool], ...]
     chosen = select(
         literal(job.id, JobItem.job_id.type),
         Item.id,
-        (place / CHUNK_SIZE).cast(Integer),
+        place // CHUNK_SIZE,
         literal(JobItemState.QUEUED, JobItem.state.type),
         literal(False),
         literal(0),

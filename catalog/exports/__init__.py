@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from catalog.errors import InvalidInput
 from catalog.exports import csv, jsonl
-from catalog.exports.rows import ExportedItem, rows
+from catalog.exports.rows import ExportedItem, exported_items
 from catalog.schema import Collection
 
 WRITERS: dict[str, Callable[[Iterator[ExportedItem], TextIO], None]] = {
@@ -26,7 +26,7 @@ def file_name(format: str) -> str:
 
 def write_export(session: Session, collection: Collection, format: str, stream: TextIO) -> None:
     """Write the collection to a stream, a row an item, with memory bounded whatever its size."""
-    _writer(format)(rows(session, collection), stream)
+    _writer(format)(exported_items(session, collection), stream)
 
 
 def export_to(session: Session, collection: Collection, format: str, folder: Path) -> Path:

@@ -36,7 +36,7 @@ class ExportedItem:
     captions: tuple[ExportedCaption, ...]
 
 
-def rows(session: Session, collection: Collection) -> Iterator[ExportedItem]:
+def exported_items(session: Session, collection: Collection) -> Iterator[ExportedItem]:
     """The collection's items in its order, read in pages of ROWS_AT_A_TIME."""
     after = (0, 0)
     while True:

@@ -1,0 +1,37 @@
+import stat
+from pathlib import Path
+
+import pytest
+
+from catalog.errors import InvalidInput
+from catalog.settings import load_settings
+
+
+def test_defaults_need_nothing_but_a_home(tmp_path: Path) -> None:
+    settings = load_settings({"RECAPTION_HOME": str(tmp_path / "home")})
+    assert settings.database_url == f"sqlite:///{tmp_path}/home/recaption.sqlite"
+    assert settings.embedded_broker
+    assert settings.blobs == tmp_path / "home" / "blobs"
+
+
+def test_the_secret_key_is_made_once_for_the_owner_alone(tmp_path: Path) -> None:
+    settings = load_settings({"RECAPTION_HOME": str(tmp_path / "home")})
+    assert settings.secret_key() == settings.secret_key()
+    assert stat.S_IMODE((tmp_path / "home" / "secret-key").stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "home").stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("value", ["-1", "0", "many", "1e9"])
+def test_a_limit_that_is_no_number_is_named(value: str) -> None:
+    with pytest.raises(InvalidInput, match=f"RECAPTION_MAX_PIXELS is '{value}'"):
+        load_settings({"RECAPTION_MAX_PIXELS": value})
+
+
+def test_a_blob_address_that_is_not_served_yet_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="give a path"):
+        load_settings({"RECAPTION_BLOBS": "s3://bucket/prefix"})
+
+
+def test_trusted_hosts_are_a_list() -> None:
+    hosts = load_settings({"RECAPTION_TRUSTED_HOSTS": "a.example, b.example"}).trusted_hosts
+    assert hosts == ("a.example", "b.example")
