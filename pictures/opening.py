@@ -1,6 +1,7 @@
 """The one door for picture files: formats, sizes and bombs are checked before any pixel is decoded."""
 
 import json
+import logging
 import os
 import re
 import stat
@@ -45,6 +46,9 @@ FORMATS = tuple(name for name, codec in _CODECS.items() if codec is None or feat
 # It is switched off once, because every file goes through `opened`, which checks before anything is decoded.
 Image.MAX_IMAGE_PIXELS = None
 Image.init()
+
+# What Pillow logs about damaged files is told by our exceptions.
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 _PILLOW_IS_QUIET = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 _filters_lock = threading.Lock()

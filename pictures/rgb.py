@@ -71,7 +71,9 @@ def _on_white(band: Image.Image) -> NDArray[np.uint8]:
 
 
 def _scaled(band: Image.Image, low: float, high: float) -> NDArray[np.uint8]:
-    values = np.nan_to_num(np.asarray(band, dtype=np.float32), nan=low, posinf=high, neginf=low)
+    with np.errstate(invalid="ignore"):  # Signalling NaNs, which damaged floats may be.
+        values = np.asarray(band, dtype=np.float64)
+    values = np.nan_to_num(values, nan=low, posinf=high, neginf=low)
     scaled: Pixels = np.clip((values - low) * (255 / (high - low)) + 0.5, 0, 255).astype(np.uint8)
     return scaled[:, :, np.newaxis]
 
@@ -87,7 +89,8 @@ def _value_range(image: Image.Image) -> tuple[float, float]:
     for usual_high in (1.0, 255.0, 65535.0) if image.mode == "F" else (65535.0,):
         if finite_low >= 0 and finite_high <= usual_high:
             return 0.0, usual_high
-    return finite_low, max(finite_high, finite_low + 1)
+    # A flat picture is black, whatever its one value.
+    return finite_low, finite_high if finite_high > finite_low else finite_low + abs(finite_low)
 
 
 def _extremes(image: Image.Image) -> tuple[float, float]:

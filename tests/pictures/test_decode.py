@@ -107,11 +107,19 @@ def test_sixteen_bits_in_big_endian_are_scaled_alike():
         ([np.nan, 0.0, 1.0], [0, 0, 255]),
         ([np.inf, 0.0, 1.0], [255, 0, 255]),
         ([7e7, 7e7, 7e7], [0, 0, 0]),
+        ([-7.0, -7.0, -7.0], [0, 0, 0]),
+        ([-3e38, 0.0, 3e38], [0, 128, 255]),
+        ([3e38, 3e38, 3e38], [0, 0, 0]),
     ],
 )
 def test_float_pictures_are_scaled_from_their_range(values, expected, encode):
     data = encode(Image.fromarray(np.array([values], dtype=np.float32)), "TIFF")
     assert open_picture(data).pixels[0, :, 0].tolist() == expected
+
+
+def test_signalling_nans_are_black_and_silent(encode):
+    values = np.array([[0x7FA00000, 0x3F800000]], dtype=np.uint32).view(np.float32)
+    assert open_picture(encode(Image.fromarray(values), "TIFF")).pixels[0, :, 0].tolist() == [0, 255]
 
 
 def test_32_bit_integers_are_scaled_from_their_range(encode):
@@ -239,6 +247,15 @@ def test_pillow_warns_nobody(scene, encode):
         warnings.simplefilter("always")
         open_picture(bytes(data))
     assert caught == []
+
+
+def test_pillow_logs_nothing(scene, encode, caplog):
+    data = bytearray(encode(scene, "TIFF"))
+    samples_per_pixel = data.index(struct.pack("<HHI", 277, 3, 1)) + 8
+    data[samples_per_pixel] = 200
+    with pytest.raises(CorruptPicture):
+        open_picture(bytes(data))
+    assert caplog.records == []
 
 
 def test_many_threads_decode_at_once(photo):
