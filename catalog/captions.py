@@ -118,8 +118,21 @@ def revise(
     return caption
 
 
-def save_draft(session: Session, item: Item, *, user: User, text: str, caption: Caption | None) -> None:
-    """Keep a text that the reviewer has not decided on; an empty one forgets the draft."""
+def save_draft(
+    session: Session,
+    item: Item,
+    *,
+    user: User,
+    text: str,
+    caption: Caption | None,
+    version: int | None = None,
+) -> None:
+    """Keep a text that the reviewer has not decided on; an empty one forgets the draft.
+
+    `version` is that of the caption when the reviewer began, by default its present one.
+    """
+    if caption and caption.item_id != item.id:
+        raise InvalidInput(f"caption {caption.id} is none of item {item.id}")
     if not text.strip():
         _forget_draft(session, item.id, user)
         return
@@ -130,7 +143,7 @@ def save_draft(session: Session, item: Item, *, user: User, text: str, caption: 
         user_id=user.id,
         text=text,
         caption_id=caption.id if caption else None,
-        caption_version=caption.version if caption else None,
+        caption_version=(version or caption.version) if caption else None,
         updated_at=utc_now(),
     )
     session.merge(draft)
