@@ -70,13 +70,14 @@ def ingest(
     A bad file ends nothing: its report names the reason and the next file goes on.
     """
     for file in files:
+        path = _storable(file.path)
         try:
-            yield _ingest_one(database, blobs, decoder, collection_id, file)
+            yield _ingest_one(database, blobs, decoder, collection_id, file.source, path)
         except PictureError as error:
-            yield FileReport(path=file.path, status=error.reason, item_id=None, detail=str(error))
+            yield FileReport(path=path, status=error.reason, item_id=None, detail=str(error))
         except OSError as error:
-            detail = f"{file.path} could not be read: {error.strerror}"
-            yield FileReport(path=file.path, status="refused", item_id=None, detail=detail)
+            detail = f"{path} could not be read: {error.strerror}"
+            yield FileReport(path=path, status="refused", item_id=None, detail=detail)
 
 
 def remove_blobs(database: Database, blobs: BlobStore, keys: Sequence[str]) -> None:
@@ -93,23 +94,34 @@ def _wanted(path: Path, root: Path) -> bool:
     return not hidden and not path.is_symlink() and path.is_file()
 
 
+def _storable(path: str) -> str:
+    """The path in characters that every database and export can hold; a file system allows any bytes."""
+    text = path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+
+
 def _ingest_one(
-    database: Database, blobs: BlobStore, decoder: DecodingProcess, collection_id: int, file: Incoming
+    database: Database,
+    blobs: BlobStore,
+    decoder: DecodingProcess,
+    collection_id: int,
+    source: Path,
+    path: str,
 ) -> FileReport:
-    measured = decoder.measure(file.source)
+    measured = decoder.measure(source)
     # The large writes happen before the transaction, so that no lock is held meanwhile.
     rendition = blobs.put(measured.rendition)
-    blobs.put(file.source)
+    blobs.put(source)
     with database.writing() as session:
         lock_content(session, measured.sha256, rendition)
         if not (blobs.exists(measured.sha256) and blobs.exists(rendition)):
             # A deletion of the same picture came between; store it again under the lock.
             blobs.put(measured.rendition)
-            blobs.put(file.source)
+            blobs.put(source)
         if session.get(Collection, collection_id) is None:
             raise NotFound(f"there is no collection {collection_id}; it was deleted during the import")
         image, known = _image(session, measured, rendition)
-        return _item(session, collection_id, image, measured, file.path, known)
+        return _item(session, collection_id, image, measured, path, known)
 
 
 def _image(session: Session, measured: Measured, rendition: str) -> tuple[Image, bool]:

@@ -68,7 +68,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     return Settings(
         home=home,
         database_url=env.get("RECAPTION_DATABASE_URL") or f"sqlite:///{home / 'recaption.sqlite'}",
-        broker_url=env.get("RECAPTION_BROKER_URL") or "filesystem://",
+        broker_url=env.get("RECAPTION_BROKER_URL") or "filesystem://localhost//",
         blobs=_blob_folder(env.get("RECAPTION_BLOBS"), home),
         max_pixels=_positive(env, "RECAPTION_MAX_PIXELS", DEFAULT_MAX_PIXELS),
         trusted_hosts=tuple(env.get("RECAPTION_TRUSTED_HOSTS", "").replace(",", " ").split()),

@@ -53,11 +53,14 @@ class _ChildLost(Exception):
 class DecodingProcess:
     """Owns one long-lived child, started on first use and replaced when it is lost; use it as a context.
 
-    `memory_limit` is the child's address space in bytes (macOS does not enforce it), `seconds` the time one
-    file may take. Threads may share it and take turns; after a fork, the new process needs one of its own.
+    A picture of more than `max_pixels` is refused. `memory_limit` is the child's address space in bytes (macOS
+    does not enforce it), `seconds` the time one file may take. Threads may share it and take turns; after a fork, the new process needs one of its own.
     """
 
-    def __init__(self, *, memory_limit: int = MEMORY_LIMIT, seconds: float = SECONDS) -> None:
+    def __init__(
+        self, *, max_pixels: int = MAX_PIXELS, memory_limit: int = MEMORY_LIMIT, seconds: float = SECONDS
+    ) -> None:
+        self._max_pixels = max_pixels
         self._memory_limit = memory_limit
         self._seconds = seconds
         self._child: subprocess.Popen[bytes] | None = None
@@ -77,14 +80,14 @@ class DecodingProcess:
         """The child's process id; None while there is no child."""
         return self._child.pid if self._child else None
 
-    def measure(self, path: Path, *, max_pixels: int = MAX_PIXELS) -> Measured:
+    def measure(self, path: Path) -> Measured:
         """Do what `pictures.intake.measure` does, in the child.
 
         Raises PictureError, and RefusedPicture where this file hits a limit or crashes the decoder;
         RuntimeError where no child can be started at all.
         """
         label = label_of(path)
-        request = pack({"path": os.path.abspath(path), "max_pixels": max_pixels})
+        request = pack({"path": os.path.abspath(path), "max_pixels": self._max_pixels})
         with self._turn:
             header, rendition = self._answer(request, label)
             if header.get("spent"):

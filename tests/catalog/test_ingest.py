@@ -112,6 +112,14 @@ def test_a_deleted_collection_takes_its_bytes_along_and_shared_ones_stay(
     assert sorted(blobs.keys()) == sorted([kept.sha256, kept.rendition])
 
 
+def test_a_name_that_is_not_utf8_is_made_readable(
+    imported: Callable[[Path], list[FileReport]], photo: Photo, tmp_path: Path
+) -> None:
+    photo(tmp_path / "photos" / "a.jpg").rename(tmp_path / "photos" / "caf\udce9\n.jpg")
+    (report,) = imported(tmp_path / "photos")
+    assert (report.path, report.status) == ("caf\ufffd\ufffd.jpg", "imported")
+
+
 def test_a_picture_stored_again_before_its_removal_survives(
     database: Database,
     blobs: BlobStore,

@@ -65,9 +65,12 @@ def test_errors_come_through_with_kind_and_message(shared, tmp_path, photo):
         shared.measure(text)
     with pytest.raises(CorruptPicture, match=r'"cut.jpg" is damaged'):
         shared.measure(cut)
-    with pytest.raises(TooLarge):
-        shared.measure(photo, max_pixels=10)
     assert shared.measure(photo).width == 96
+
+
+def test_the_limit_of_pixels_reaches_the_child(photo):
+    with DecodingProcess(max_pixels=10) as process, pytest.raises(TooLarge):
+        process.measure(photo)
 
 
 @pytest.mark.parametrize("name", ["Grüße 写真.jpg", "new\nline.jpg", "caf\udce9.jpg"])
