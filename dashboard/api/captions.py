@@ -1,0 +1,33 @@
+"""The API of captions: one door for correcting, accepting and rejecting."""
+
+from typing import Any
+
+from apiflask import APIBlueprint
+
+from catalog import captions
+from catalog.schema import Caption
+from dashboard.api.schemas import CaptionChangeIn, CaptionOut
+from dashboard.security import viewer
+from dashboard.session import commit, current_session
+
+blueprint = APIBlueprint("api_captions", __name__, url_prefix="/api/v1/captions", tag="Captions")
+
+
+@blueprint.get("/<int:caption_id>")
+@blueprint.output(CaptionOut)
+def show(caption_id: int) -> Caption:
+    """Show a caption."""
+    return captions.get(current_session(), caption_id, viewer=viewer())
+
+
+@blueprint.patch("/<int:caption_id>")
+@blueprint.input(CaptionChangeIn)
+@blueprint.output(CaptionOut)
+@blueprint.doc(responses={409: "Somebody changed it first; the problem carries `current` and `yours`."})
+def change(caption_id: int, json_data: dict[str, Any]) -> Caption:
+    """Change a caption's text, its state, or both in one step."""
+    session = current_session()
+    caption = captions.get(session, caption_id, viewer=viewer())
+    captions.revise(session, caption, user=viewer(), **json_data)
+    commit()
+    return caption

@@ -1,0 +1,195 @@
+"""What the API takes and gives. A field that a body has and its schema has not is refused."""
+
+from apiflask import Schema
+from apiflask.fields import (
+    Boolean,
+    DateTime,
+    Dict,
+    Enum,
+    File,
+    Float,
+    Integer,
+    List,
+    Nested,
+    String,
+)
+from apiflask.validators import Length, OneOf, Range
+
+from catalog.captions import TEXT_LENGTH
+from catalog.exports import FORMATS
+from catalog.items import PAGE_SIZE
+from catalog.jobs import MODES
+from catalog.schema import CaptionKind, CaptionState, JobKind, JobState, Origin, ReviewState
+
+LONGEST_PAGE = 500
+
+
+class CollectionIn(Schema):
+    name = String(required=True, validate=Length(1, 255))
+    guidelines = String(load_default="", validate=Length(max=20_000))
+
+
+class CollectionOut(Schema):
+    id = Integer(attribute="collection.id")
+    name = String(attribute="collection.name")
+    guidelines = String(attribute="collection.guidelines")
+    created_at = DateTime(attribute="collection.created_at")
+    total = Integer()
+    states = Dict(keys=String(), values=Integer(), metadata={"description": "Items by review state."})
+
+
+class CollectionsOut(Schema):
+    collections = List(Nested(CollectionOut))
+
+
+class ItemsQuery(Schema):
+    state = Enum(ReviewState, by_value=True, load_default=None)
+    after = Integer(load_default=None, metadata={"description": "Continue behind this item."})
+    limit = Integer(load_default=PAGE_SIZE, validate=Range(1, LONGEST_PAGE))
+
+
+class CaptionOut(Schema):
+    id = Integer()
+    item_id = Integer()
+    text = String()
+    language = String()
+    kind = Enum(CaptionKind, by_value=True)
+    state = Enum(CaptionState, by_value=True)
+    origin = Enum(Origin, by_value=True)
+    version = Integer()
+    job_id = Integer(allow_none=True)
+    checkpoint_id = Integer(allow_none=True)
+    created_at = DateTime()
+    updated_at = DateTime()
+
+
+class DetailOut(Schema):
+    model_text = String()
+    score = Float(metadata={"description": "Mean log probability a token."})
+    alternatives = List(Dict())
+
+
+class HeldOut(Schema):
+    caption = Nested(CaptionOut)
+    detail = Nested(DetailOut, allow_none=True, metadata={"description": "Null for what people wrote."})
+
+
+class CaptionsOut(Schema):
+    captions = List(Nested(HeldOut))
+
+
+class ItemOut(Schema):
+    id = Integer()
+    collection_id = Integer()
+    path = String()
+    external_id = String(allow_none=True)
+    rights = String(allow_none=True)
+    position = Integer()
+    flagged = Boolean()
+    review_state = Enum(ReviewState, by_value=True)
+    sha256 = String(attribute="image.sha256")
+    format = String(attribute="image.format")
+    width = Integer(attribute="image.width")
+    height = Integer(attribute="image.height")
+    created_at = DateTime()
+
+
+class ListedItemOut(Schema):
+    item = Nested(ItemOut)
+    caption = Nested(CaptionOut, allow_none=True, metadata={"description": "The one that lists show."})
+
+
+class ItemsOut(Schema):
+    items = List(Nested(ListedItemOut))
+    after = Integer(allow_none=True, metadata={"description": "Null on the last page."})
+
+
+class FlagIn(Schema):
+    flagged = Boolean(required=True)
+
+
+class UploadIn(Schema):
+    files = List(File(), required=True, validate=Length(1, 64))
+
+
+class FileReportOut(Schema):
+    path = String()
+    status = String(
+        metadata={"description": "imported, duplicate, already here; or why the file was left out."}
+    )
+    stored = Boolean()
+    item_id = Integer(allow_none=True)
+    detail = String()
+
+
+class UploadOut(Schema):
+    files = List(Nested(FileReportOut))
+
+
+class CaptionIn(Schema):
+    text = String(required=True, validate=Length(max=TEXT_LENGTH))
+    language = String(load_default="en", validate=Length(1, 35))
+    kind = Enum(CaptionKind, by_value=True, load_default=CaptionKind.CAPTION)
+    state = Enum(CaptionState, by_value=True, load_default=CaptionState.ACCEPTED)
+
+
+class CaptionChangeIn(Schema):
+    version = Integer(required=True, metadata={"description": "The version that was read."})
+    text = String(validate=Length(max=TEXT_LENGTH))
+    state = Enum(CaptionState, by_value=True)
+
+
+class DraftIn(Schema):
+    text = String(required=True, validate=Length(max=TEXT_LENGTH))
+    caption_id = Integer(load_default=None, allow_none=True)
+    version = Integer(load_default=None, allow_none=True)
+
+
+class JobIn(Schema):
+    collection_id = Integer(required=True)
+    mode = String(load_default="fill", validate=OneOf(MODES))
+    checkpoint = String(load_default=None, allow_none=True, validate=Length(1, 255))
+    priority = Integer(load_default=0, validate=Range(-100, 100))
+
+
+class JobOut(Schema):
+    id = Integer()
+    kind = Enum(JobKind, by_value=True)
+    state = Enum(JobState, by_value=True)
+    collection_id = Integer(allow_none=True)
+    checkpoint_id = Integer(allow_none=True)
+    priority = Integer()
+    total = Integer()
+    done = Integer()
+    failed = Integer()
+    skipped = Integer()
+    error = String(allow_none=True)
+    created_at = DateTime()
+    started_at = DateTime(allow_none=True)
+    finished_at = DateTime(allow_none=True)
+
+
+class JobsOut(Schema):
+    jobs = List(Nested(JobOut))
+
+
+class FailureOut(Schema):
+    item_id = Integer()
+    path = String()
+    error = String()
+
+
+class WorkerOut(Schema):
+    name = String()
+    device = String()
+
+
+class ProgressOut(Schema):
+    job = Nested(JobOut)
+    failures = List(Nested(FailureOut))
+    workers = List(Nested(WorkerOut))
+    waiting_for_a_worker = Boolean()
+
+
+class ExportQuery(Schema):
+    format = String(load_default="jsonl", validate=OneOf(FORMATS))

@@ -1,0 +1,55 @@
+"""The application factory."""
+
+from apiflask import APIFlask
+from flask_bootstrap import Bootstrap5
+
+from catalog.reconciler import Reconciler
+from catalog.settings import Settings, load_settings
+from dashboard import (
+    checkpoints,
+    collections,
+    errors,
+    headers,
+    health,
+    items,
+    jobs,
+    labels,
+    login_link,
+    people,
+    security,
+    services,
+    session,
+)
+from dashboard.api import captions as api_captions
+from dashboard.api import collections as api_collections
+from dashboard.api import items as api_items
+from dashboard.api import jobs as api_jobs
+
+MAX_REQUEST = 64 << 20  # bytes; the pages send at most 32 MiB of pictures at a time
+PAGES = (collections, items, jobs, checkpoints, people, login_link, health)
+API = (api_collections, api_items, api_captions, api_jobs)
+
+
+def create_app(settings: Settings | None = None, *, reconcile: bool = True) -> APIFlask:
+    """The dashboard. `reconcile` starts the thread that wakes workers for work that waits."""
+    settings = settings or load_settings()
+    app = APIFlask(
+        __name__,
+        title="Recaption",
+        version="1",
+        spec_path="/api/openapi.json",
+        docs_path=None,  # the page that comes with APIFlask loads its scripts from elsewhere
+        json_errors=False,
+    )
+    app.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST
+    app.config["BOOTSTRAP_SERVE_LOCAL"] = True
+    opened = services.attach(app, settings)
+    for setup in (headers, session, errors, labels):
+        setup.init_app(app)
+    security.init_app(app, settings)
+    Bootstrap5(app)
+    for part in (*PAGES, *API):
+        app.register_blueprint(part.blueprint)
+    if reconcile:
+        Reconciler(opened.database, opened.queue).start()
+    return app

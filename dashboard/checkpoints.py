@@ -1,0 +1,46 @@
+"""The page of checkpoints, drawn from their JSON alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Blueprint, render_template
+from flask.typing import ResponseReturnValue
+
+from catalog import checkpoints
+from catalog.schema import Checkpoint
+from dashboard.session import current_session
+
+blueprint = Blueprint("checkpoints", __name__)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A checkpoint with its scores, and what they were measured on."""
+
+    checkpoint: Checkpoint
+    scores: dict[str, float]
+    conditions: dict[str, str]
+    words: int
+
+
+@blueprint.get("/checkpoints")
+def index() -> ResponseReturnValue:
+    listing = [_shown(checkpoint) for checkpoint in checkpoints.listing(current_session())]
+    return render_template("checkpoints.html", listing=listing)
+
+
+def _shown(checkpoint: Checkpoint) -> Shown:
+    measured = checkpoint.description.get("scores", {})
+    scores = measured.get("scores", measured)
+    return Shown(
+        checkpoint=checkpoint,
+        scores={name: value for name, value in scores.items() if isinstance(value, float)},
+        conditions=_conditions(measured),
+        words=len(checkpoint.description.get("vocabulary", ())),
+    )
+
+
+def _conditions(measured: Mapping[str, Any]) -> dict[str, str]:
+    told = {name: value for name, value in measured.items() if isinstance(value, str | int)}
+    return {name.replace("_", " "): str(value) for name, value in told.items()}

@@ -1,0 +1,29 @@
+"""Files that leave the house: exports and originals."""
+
+import io
+import re
+import tempfile
+
+from flask import Response, send_file
+from sqlalchemy.orm import Session
+
+from catalog.exports import file_name, write_export
+from catalog.schema import Collection
+
+MEMORY = 8 << 20  # bytes that an export may take before it goes to disk
+MIME_TYPES = {"jsonl": "application/jsonl", "csv": "text/csv"}
+
+
+def export_response(session: Session, collection: Collection, format: str) -> Response:
+    """The collection's captions as a download. Raises InvalidInput for an unknown format."""
+    name = f"{_slug(collection.name)}-{file_name(format)}"
+    spool = tempfile.SpooledTemporaryFile(max_size=MEMORY)  # noqa: SIM115 - the answer closes it
+    text = io.TextIOWrapper(spool, encoding="utf-8", newline="", write_through=True)
+    write_export(session, collection, format, text)
+    text.detach()
+    spool.seek(0)
+    return send_file(spool, mimetype=MIME_TYPES[format], as_attachment=True, download_name=name)
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^\w-]+", "-", name.lower()).strip("-") or "collection"

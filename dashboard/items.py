@@ -1,0 +1,70 @@
+"""Pages of items: the review page, and the pictures themselves."""
+
+from pathlib import Path, PurePosixPath
+
+from flask import Blueprint, render_template, send_file
+from flask.typing import ResponseReturnValue
+
+from catalog import captions, collections, history, items
+from catalog.errors import MissingBlob
+from catalog.schema import Item
+from dashboard.collections import wanted_state
+from dashboard.security import viewer
+from dashboard.services import services
+from dashboard.session import current_session
+
+PICTURE_AGE = 3600  # seconds that a browser may keep a rendition without asking again
+
+blueprint = Blueprint("items", __name__)
+
+
+def asked_for(item_id: int) -> Item:
+    return items.get(current_session(), item_id, viewer=viewer())
+
+
+@blueprint.get("/items/<int:item_id>")
+def review(item_id: int) -> ResponseReturnValue:
+    session, item, state = current_session(), asked_for(item_id), wanted_state()
+    previous_id, next_id = items.neighbours(session, item, state=state)
+    return render_template(
+        "review.html",
+        item=item,
+        held=captions.of_item(session, item),
+        draft=captions.draft_of(session, item, viewer()),
+        history=history.of_item(session, item.id),
+        summary=collections.summary(session, item.collection),
+        state=state,
+        previous_id=previous_id,
+        next_id=next_id,
+    )
+
+
+@blueprint.get("/items/<int:item_id>/picture")
+def picture(item_id: int) -> ResponseReturnValue:
+    """The rendition: re-encoded by us, without the metadata of the original."""
+    key = asked_for(item_id).image.rendition
+    response = send_file(_stored(key), mimetype="image/jpeg", etag=key)
+    response.headers["Cache-Control"] = f"private, max-age={PICTURE_AGE}"
+    return response
+
+
+@blueprint.get("/items/<int:item_id>/original")
+def original(item_id: int) -> ResponseReturnValue:
+    """The file as it was imported: always a download, for nobody has checked what else is in it."""
+    item = asked_for(item_id)
+    response = send_file(
+        _stored(item.image.sha256),
+        mimetype="application/octet-stream",
+        as_attachment=True,
+        download_name=PurePosixPath(item.path).name,
+        etag=item.image.sha256,
+    )
+    response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    return response
+
+
+def _stored(key: str) -> Path:
+    path = services().blobs.path(key)
+    if not path.exists():
+        raise MissingBlob(f"blob {key} is missing from the store; restore it from a backup")
+    return path

@@ -1,0 +1,39 @@
+"""Pages of jobs: the list, and one job's progress."""
+
+from flask import Blueprint, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+
+from catalog import collections, jobs, workers
+from dashboard.forms import Form
+from dashboard.progress import progress_of
+from dashboard.security import viewer
+from dashboard.session import commit, current_session
+
+blueprint = Blueprint("jobs", __name__)
+
+
+@blueprint.get("/jobs")
+def index() -> ResponseReturnValue:
+    session = current_session()
+    summaries = collections.summaries(session, viewer=viewer())
+    names = {summary.collection.id: summary.collection.name for summary in summaries}
+    recent = jobs.recent(session, viewer=viewer())
+    return render_template("jobs.html", jobs=recent, names=names, workers=workers.alive(session))
+
+
+@blueprint.get("/jobs/<int:job_id>")
+def show(job_id: int) -> ResponseReturnValue:
+    session = current_session()
+    job = jobs.get(session, job_id, viewer=viewer())
+    collection = collections.get(session, job.collection_id, viewer=viewer()) if job.collection_id else None
+    return render_template(
+        "job.html", job=job, collection=collection, progress=progress_of(session, job), form=Form()
+    )
+
+
+@blueprint.post("/jobs/<int:job_id>/cancel")
+def cancel(job_id: int) -> ResponseReturnValue:
+    session = current_session()
+    jobs.cancel(session, jobs.get(session, job_id, viewer=viewer()))
+    commit()
+    return redirect(url_for(".show", job_id=job_id), 303)

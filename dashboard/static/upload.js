@@ -1,0 +1,119 @@
+// Uploads photos and folders in small batches, with one progress bar and a list of what was left out.
+
+import { send } from "./api.js";
+
+const BATCH_FILES = 16;
+const BATCH_BYTES = 32 * 2 ** 20;
+
+const adder = document.querySelector("[data-upload]");
+const panel = document.querySelector("[data-upload-progress]");
+const bar = panel.querySelector("progress");
+const status = panel.querySelector("[role=status]");
+const report = document.querySelector("[data-upload-report]");
+let busy = false;
+
+adder.querySelector("[data-files]").addEventListener("change", (event) => {
+  const files = [...event.target.files].map((file) => ({ file, path: file.webkitRelativePath || file.name }));
+  upload(files);
+  event.target.value = "";
+});
+adder.addEventListener("dragover", (event) => { event.preventDefault(); adder.classList.add("over"); });
+adder.addEventListener("dragleave", () => adder.classList.remove("over"));
+adder.addEventListener("drop", async (event) => {
+  event.preventDefault();
+  adder.classList.remove("over");
+  upload(await dropped(event.dataTransfer));
+});
+window.addEventListener("beforeunload", (event) => { if (busy) event.preventDefault(); });
+
+async function upload(files) {
+  if (busy || !files.length) return;
+  busy = true;
+  adder.toggleAttribute("inert", true);
+  const fitting = files.filter(({ file }) => file.size <= BATCH_BYTES);
+  files.filter(({ file }) => file.size > BATCH_BYTES).forEach(({ path }) => leaveOut(path, "larger than 32 MiB"));
+  const total = fitting.reduce((sum, { file }) => sum + file.size, 0) || 1;
+  let sent = 0, stored = 0, done = 0;
+  panel.hidden = false;
+  const tell = () => {
+    bar.value = sent / total;
+    status.textContent = `${done.toLocaleString()} of ${files.length.toLocaleString()} files uploaded`;
+  };
+  done = files.length - fitting.length;
+  tell();
+  for (const batch of batches(fitting)) {
+    stored += await sendBatch(batch);
+    sent += batch.reduce((sum, { file }) => sum + file.size, 0);
+    done += batch.length;
+    tell();
+  }
+  busy = false;
+  adder.toggleAttribute("inert", false);
+  finish(stored, files.length);
+}
+
+function* batches(files) {
+  let batch = [], bytes = 0;
+  for (const entry of files) {
+    if (batch.length === BATCH_FILES || (batch.length && bytes + entry.file.size > BATCH_BYTES)) {
+      yield batch;
+      batch = [];
+      bytes = 0;
+    }
+    batch.push(entry);
+    bytes += entry.file.size;
+  }
+  if (batch.length) yield batch;
+}
+
+/** Send one batch; returns how many of its files are in the collection now. */
+async function sendBatch(batch) {
+  const body = new FormData();
+  batch.forEach(({ file, path }) => body.append("files", file, path));
+  try {
+    const response = await send("POST", adder.dataset.upload, { body });
+    const { files } = await response.json();
+    files.filter((file) => !file.stored).forEach((file) => leaveOut(file.path, file.detail || file.status));
+    return files.filter((file) => file.stored).length;
+  } catch (problem) {
+    batch.forEach(({ path }) => leaveOut(path, problem.message));
+    return 0;
+  }
+}
+
+function leaveOut(path, reason) {
+  const row = report.querySelector("tbody").insertRow();
+  row.insertCell().textContent = path;
+  row.insertCell().textContent = reason;
+  report.hidden = false;
+}
+
+function finish(stored, total) {
+  status.textContent = `${stored.toLocaleString()} of ${total.toLocaleString()} files are in the collection. `;
+  if (!stored) return;
+  if (report.hidden) return location.reload();
+  const link = Object.assign(document.createElement("a"), { href: location.pathname, textContent: "Show the photos" });
+  status.append(link);
+}
+
+/** Every file that was dropped, folders included, with its path. */
+async function dropped(transfer) {
+  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  return (await Promise.all(entries.map((entry) => walk(entry)))).flat();
+}
+
+async function walk(entry) {
+  if (entry.name.startsWith(".")) return [];
+  if (entry.isFile) {
+    const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
+    return [{ file, path: entry.fullPath.slice(1) }];
+  }
+  const reader = entry.createReader();
+  const children = [];
+  for (;;) {
+    const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+    if (!some.length) break;
+    children.push(...some);
+  }
+  return (await Promise.all(children.map((child) => walk(child)))).flat();
+}

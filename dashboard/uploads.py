@@ -1,0 +1,43 @@
+"""Files that a browser sends: staged on this disk, then imported one by one."""
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+
+from werkzeug.datastructures import FileStorage
+
+from catalog.ingest import FileReport, Incoming, ingest
+from dashboard.services import Services
+from pictures.sandbox import DecodingProcess
+
+PATH_LENGTH = 1_000  # characters
+STAGED_NAME_LENGTH = 60  # characters; file systems allow 255 bytes
+
+
+def import_uploads(
+    services: Services, collection_id: int, uploads: Sequence[FileStorage]
+) -> list[FileReport]:
+    """Import uploaded files into a collection, in transactions of their own, and report on each."""
+    settings = services.settings
+    settings.cache.mkdir(parents=True, exist_ok=True)
+    with (
+        TemporaryDirectory(dir=settings.cache, prefix="upload-") as folder,
+        DecodingProcess(max_pixels=settings.max_pixels) as decoder,
+    ):
+        files = [_stage(upload, Path(folder, str(number))) for number, upload in enumerate(uploads)]
+        return list(ingest(services.database, services.blobs, decoder, collection_id, files))
+
+
+def item_path(name: str | None) -> str:
+    """The path under which an uploaded file is known: relative, printable, and never upwards."""
+    printable = "".join(letter for letter in (name or "").replace("\\", "/") if letter.isprintable())
+    parts = [part for part in printable.split("/") if part not in ("", ".", "..")]
+    return "/".join(parts)[-PATH_LENGTH:].lstrip("/") or "unnamed"
+
+
+def _stage(upload: FileStorage, folder: Path) -> Incoming:
+    path = item_path(upload.filename)
+    folder.mkdir()
+    source = folder / PurePosixPath(path).name[-STAGED_NAME_LENGTH:]
+    upload.save(source)
+    return Incoming(source=source, path=path)
