@@ -1,0 +1,86 @@
+"""An installation in a home of its own, run as its users run it."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from catalog import jobs, workers
+from catalog.database import Database
+from catalog.schema import Job, JobState
+from catalog.settings import Settings, child_environment
+
+COMMAND = Path(sys.executable).with_name("recaption")
+ENDED = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
+
+
+@dataclass
+class Installation:
+    """One installation: its settings as a process would read them, and its own handle on the database."""
+
+    variables: dict[str, str]
+    settings: Settings
+    database: Database
+
+    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command of ours to its end."""
+        return subprocess.run(
+            [str(COMMAND), *arguments],
+            env=child_environment(**self.variables),
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=check,
+        )
+
+    @contextmanager
+    def worker(self, name: str = "one") -> Iterator[subprocess.Popen[bytes]]:
+        """A worker in its own session, so that a test may kill it with its child."""
+        log = (self.settings.home / f"worker-{name}.log").open("ab")
+        process = subprocess.Popen(
+            [str(COMMAND), "worker", "--name", name, "--device", "cpu"],
+            env=child_environment(**self.variables),
+            start_new_session=True,
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            yield process
+        finally:
+            log.close()
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+            process.wait(timeout=30)
+
+    def job(self, job_id: int) -> Job:
+        with self.database.reading() as session:
+            return jobs.get(session, job_id, viewer=None)
+
+    def wait(self, job_id: int, until: Callable[[Job], bool], seconds: float = 150.0) -> Job:
+        """The job once `until` holds."""
+        deadline = time.monotonic() + seconds
+        while not until(job := self.job(job_id)):
+            if time.monotonic() > deadline:
+                logs = "\n".join(path.read_text() for path in self.settings.home.glob("worker-*.log"))
+                pytest.fail(f"job {job_id} is still {job.state} with {job.done} done; {logs[-3000:]}")
+            time.sleep(0.1)
+        return job
+
+    def wait_for_end(self, job_id: int) -> Job:
+        return self.wait(job_id, lambda job: job.state in ENDED)
+
+    def wait_until_alive(self, seconds: float = 30.0) -> None:
+        """Return once a worker announces itself."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            with self.database.reading() as session:
+                if workers.alive(session):
+                    return
+            time.sleep(0.1)
+        pytest.fail(f"no worker came up within {seconds:g} s")
