@@ -8,6 +8,7 @@ const status = page.querySelector("[data-status]");
 
 for (const form of page.querySelectorAll("form.caption")) attend(form);
 document.querySelector(".caption textarea")?.focus({ preventScroll: true });
+if (/Mac|iPhone|iPad/.test(navigator.platform)) page.querySelectorAll("kbd").forEach((key) => { key.textContent = "⌘ ↵"; });
 if (page.dataset.nextPicture) new Image().src = page.dataset.nextPicture;
 
 function attend(form) {

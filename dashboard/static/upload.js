@@ -24,6 +24,7 @@ adder.addEventListener("drop", async (event) => {
   adder.classList.remove("over");
   upload(await dropped(event.dataTransfer));
 });
+window.addEventListener("dragenter", () => { adder.closest("details").open = true; });
 window.addEventListener("beforeunload", (event) => { if (busy) event.preventDefault(); });
 
 async function upload(files) {

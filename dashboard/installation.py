@@ -1,0 +1,71 @@
+"""The servers of one installation: which processes `serve` and `demo` run, and when they answer."""
+
+import http.client
+import socket
+import sys
+import time
+from pathlib import Path
+
+from catalog import workers
+from catalog.database import Database
+from dashboard.supervisor import Child
+
+ANSWERS_WITHIN = 60.0  # seconds
+LOOPBACK = "127.0.0.1"
+WILDCARDS = ("0.0.0.0", "::")
+
+
+def children(database: Database, host: str, port: int, *, with_worker: bool) -> list[Child]:
+    """The web server and, if wanted, a worker whose leases expire at once when it dies."""
+    # The console script beside this interpreter: `python -m` would put the working directory first.
+    recaption = str(Path(sys.executable).with_name("recaption"))
+    web = Child("the web server", [recaption, "web", "--host", host, "--port", str(port), "--with-parent"])
+    if not with_worker:
+        return [web]
+    name = f"{socket.gethostname()}:embedded"
+
+    def bury() -> None:
+        with database.writing() as session:
+            workers.bury(session, name)
+
+    command = [recaption, "worker", "--name", name, "--log-level", "WARNING", "--with-parent"]
+    return [web, Child("the worker", command, after_death=bury)]
+
+
+def is_taken(host: str, port: int) -> bool:
+    """Whether somebody listens there already."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return True
+    return False
+
+
+def address(host: str, port: int) -> str:
+    """Where a browser on this machine finds the dashboard."""
+    host = LOOPBACK if host in WILDCARDS else host
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def wait_until_it_answers(host: str, port: int) -> bool:
+    """Wait for the web server; False when it does not answer in time."""
+    deadline = time.monotonic() + ANSWERS_WITHIN
+    while time.monotonic() < deadline:
+        if _answers(LOOPBACK if host in WILDCARDS else host, port):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def _answers(host: str, port: int) -> bool:
+    connection = http.client.HTTPConnection(host, port, timeout=5)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
