@@ -1,0 +1,163 @@
+"""The captioner's commands; whatever needs PyTorch is imported when a command runs."""
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from model.evaluation import Evaluation
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+DEVICE = click.Choice(["auto", "cpu", "cuda"])
+BEAM_SIZE = click.IntRange(1, 32)
+
+
+@click.command()
+@click.option(
+    "--data", "source", required=True, type=click.Path(path_type=Path), help="Photos with captions."
+)
+@click.option("--recipe", "recipe_name", required=True, help="Name of a recipe, or a .toml file.")
+@click.option(
+    "--output", required=True, type=FOLDER, help="Folder for the checkpoint and the training state."
+)
+@click.option("--from", "base", type=FOLDER, help="Checkpoint to start from.")
+@click.option("--resume", is_flag=True, help="Go on after the last finished epoch in OUTPUT.")
+@click.option("--cache", type=FOLDER, help="Folder for encoder features [default: OUTPUT/training].")
+@click.option("--device", type=DEVICE, default="auto", show_default=True)
+@click.argument("overrides", nargs=-1, metavar="[TABLE.KEY=VALUE]...")
+def train(
+    source: Path,
+    recipe_name: str,
+    output: Path,
+    base: Path | None,
+    resume: bool,
+    cache: Path | None,
+    device: str,
+    overrides: tuple[str, ...],
+) -> None:
+    """Train a captioner and keep its best epoch."""
+    from model.config import load_recipe
+    from model.training import train as run
+
+    run(
+        load_recipe(recipe_name, overrides),
+        source=source,
+        output=output,
+        name=output.resolve().name,
+        base=base,
+        resume=resume,
+        cache=cache,
+        device=device,
+        progress=sys.stderr.isatty(),
+        report=lambda line: click.echo(line, err=True),
+    )
+
+
+@click.command()
+@click.option(
+    "--data", "source", required=True, type=click.Path(path_type=Path), help="Photos with captions."
+)
+@click.option("--split", required=True, help="Which of its splits, such as dev.")
+@click.option("--checkpoint", type=FOLDER, help="Checkpoint to score [default: the starter].")
+@click.option(
+    "--captions", type=FILE, help="Score the captions of this file instead (JSON lines or COCO results)."
+)
+@click.option("--beam-size", type=BEAM_SIZE, help="[default: the checkpoint's]")
+@click.option("--predictions", type=FILE, help="Write the captions as a COCO results JSON.")
+@click.option("--device", type=DEVICE, default="auto", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and no progress.")
+def evaluate(
+    source: Path,
+    split: str,
+    checkpoint: Path | None,
+    captions: Path | None,
+    beam_size: int | None,
+    predictions: Path | None,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Score captions against references, as the COCO caption scorer does."""
+    from model import evaluation
+    from model.data import read_data
+    from model.description import starter_folder
+    from model.predictor import Predictor
+
+    if captions and (checkpoint or beam_size):
+        raise click.UsageError("--captions scores a file; leave out --checkpoint and --beam-size")
+    examples = read_data(source).split(split)
+    if captions:
+        texts = evaluation.read_captions(captions, examples)
+    else:
+        predictor = Predictor.load(checkpoint or starter_folder(), device=device, beam_size=beam_size)
+        beam_size = predictor.beam_size
+        progress = sys.stderr.isatty() and not as_json
+        texts = evaluation.predict_captions(predictor, examples, progress=progress)
+    if predictions:
+        evaluation.write_predictions(predictions, examples, texts)
+    result = evaluation.evaluate(split, examples, texts, beam_size=beam_size)
+    click.echo(json.dumps(dataclasses.asdict(result)) if as_json else _table(result))
+
+
+@click.command()
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.option("--output", required=True, type=FILE, help="File to write the captions to.")
+@click.option(
+    "--format", "format_name", type=click.Choice(["jsonl", "csv", "txt"]), default="jsonl", show_default=True
+)
+@click.option("--checkpoint", type=FOLDER, help="Checkpoint to caption with [default: the starter].")
+@click.option("--beam-size", type=BEAM_SIZE, help="[default: the checkpoint's]")
+@click.option("--batch-size", type=click.IntRange(1, 4096), default=32, show_default=True)
+@click.option("--device", type=DEVICE, default="auto", show_default=True)
+@click.option("--resume", is_flag=True, help="Skip photos that OUTPUT already has a line for.")
+@click.option("--max-pixels", type=click.IntRange(1), default=200_000_000, show_default=True)
+def caption(
+    sources: tuple[str, ...],
+    output: Path,
+    format_name: str,
+    checkpoint: Path | None,
+    beam_size: int | None,
+    batch_size: int,
+    device: str,
+    resume: bool,
+    max_pixels: int,
+) -> None:
+    """Caption photos, folders and globs into a file; one line a photo, failed ones too."""
+    from model.captioning import caption_to_file
+    from model.description import starter_folder
+    from model.predictor import Predictor
+
+    report = caption_to_file(
+        sources,
+        output,
+        load_predictor=lambda: Predictor.load(
+            checkpoint or starter_folder(), device=device, beam_size=beam_size
+        ),
+        format_name=format_name,
+        batch_size=batch_size,
+        resume=resume,
+        max_pixels=max_pixels,
+        progress=sys.stderr.isatty(),
+    )
+    done = f", {report.skipped} were there already" if resume else ""
+    click.echo(f"{report.captioned} photos captioned{done}", err=True)
+    if report.errors:
+        click.echo(f"{len(report.errors)} photos could not be captioned:", err=True)
+        for image, error in report.errors:
+            click.echo(f"  {image}: {error}", err=True)
+        sys.exit(1)
+
+
+def _table(result: "Evaluation") -> str:
+    head = f"{result.n} photos of {result.split}, {result.references} references, {result.tokenizer} tokens"
+    if result.beam_size:
+        head += f", beam {result.beam_size}"
+    lines = [head, "         " + "".join(f"{name:>9}" for name in result.scores)]
+    for name, scores in (("captions", result.scores), ("people", result.human)):
+        if scores:
+            lines.append(f"{name:<9}" + "".join(f"{value:>9.4f}" for value in scores.values()))
+    return "\n".join(lines)

@@ -1,0 +1,188 @@
+"""A recipe: everything that describes a captioner and its training, read from TOML."""
+
+import dataclasses
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from model.errors import RecipeError
+
+
+def _bounded(default: int | float, low: int | float, high: int | float) -> Any:
+    return field(default=default, metadata={"low": low, "high": high})
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """How photos and captions become tensors; lengths count words, sizes count pixels."""
+
+    tokenizer: str = "spacy"
+    min_count: int = _bounded(5, 1, 10_000)
+    max_length: int = _bounded(20, 1, 200)
+    image_size: int = _bounded(224, 32, 1024)
+    framing: str = "squash"
+    flip: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderConfig:
+    """The image network; `weights` is "imagenet", "none" or a .safetensors file."""
+
+    name: str = "mobilenet_v2"
+    weights: str = "imagenet"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecoderConfig:
+    """The language network and its sizes."""
+
+    name: str = "attention_lstm"
+    embedding_size: int = _bounded(256, 1, 4096)
+    hidden_size: int = _bounded(384, 1, 4096)
+    attention_size: int = _bounded(256, 1, 4096)
+    dropout: float = _bounded(0.4, 0.0, 0.95)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """How the network learns; `batch_size` counts images, each with all of its captions."""
+
+    epochs: int = _bounded(20, 1, 10_000)
+    batch_size: int = _bounded(32, 1, 4096)
+    learning_rate: float = _bounded(8e-4, 0.0, 1.0)
+    weight_decay: float = _bounded(1e-4, 0.0, 1.0)
+    label_smoothing: float = _bounded(0.1, 0.0, 0.9)
+    clip_norm: float = _bounded(5.0, 0.0, 1e6)
+    ema_decay: float = _bounded(0.998, 0.0, 0.999999)
+    precision: str = "bfloat16"
+    stored_precision: str = "float16"
+    seed: int = _bounded(1, 0, 2**31 - 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig:
+    """How captions are searched for; `length_penalty` is the exponent of the length a score is divided by."""
+
+    beam_size: int = _bounded(3, 1, 32)
+    max_length: int = _bounded(20, 1, 200)
+    length_penalty: float = _bounded(0.7, 0.0, 5.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextConfig:
+    """How words become a finished sentence."""
+
+    capital: bool = True
+    final_stop: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """The whole description, a table each."""
+
+    data: DataConfig = DataConfig()
+    encoder: EncoderConfig = EncoderConfig()
+    decoder: DecoderConfig = DecoderConfig()
+    training: TrainingConfig = TrainingConfig()
+    search: SearchConfig = SearchConfig()
+    text: TextConfig = TextConfig()
+
+
+TABLES: dict[str, Any] = {f.name: type(f.default) for f in dataclasses.fields(Recipe)}
+CHOICES = {
+    "data.tokenizer": ("spacy",),
+    "data.framing": ("squash",),
+    "training.precision": ("float32", "bfloat16"),
+    "training.stored_precision": ("float32", "float16"),
+}
+
+
+def load_recipe(name_or_file: str, overrides: Iterable[str] = ()) -> Recipe:
+    """Read a recipe by its name or from a TOML file, then apply overrides such as "training.epochs=3".
+
+    Raises RecipeError naming the key, the file and the nearest key there is.
+    """
+    path = Path(name_or_file)
+    known = resources.files("model") / "recipes"
+    if path.suffix == ".toml":
+        if not path.is_file():
+            raise RecipeError(f'there is no recipe file "{path}"')
+        text, source = path.read_text(encoding="utf-8"), str(path)
+    else:
+        names = sorted(p.name.removesuffix(".toml") for p in known.iterdir() if p.name.endswith(".toml"))
+        if name_or_file not in names:
+            raise RecipeError(
+                f'unknown recipe "{name_or_file}"; choose one of {", ".join(names)} or pass a .toml file'
+            )
+        text, source = (known / f"{name_or_file}.toml").read_text(encoding="utf-8"), f"recipe {name_or_file}"
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{source} is not TOML: {error}") from error
+    return override(recipe_from_dict(tables, source=source), overrides)
+
+
+def recipe_from_dict(tables: Mapping[str, Any], *, source: str) -> Recipe:
+    """Check every table, key, type, bound and choice, and build the recipe; raises RecipeError."""
+    built: dict[str, Any] = {}
+    for table, values in tables.items():
+        if table not in TABLES:
+            raise RecipeError(f"unknown table [{table}] in {source}{_nearest(table, TABLES)}")
+        if not isinstance(values, Mapping):
+            raise RecipeError(f"[{table}] in {source} must be a table of keys and values")
+        fields = {f.name: f for f in dataclasses.fields(TABLES[table])}
+        for key in values:
+            if key not in fields:
+                raise RecipeError(f'unknown key "{key}" in [{table}] of {source}{_nearest(key, fields)}')
+        built[table] = TABLES[table](
+            **{key: _checked(value, fields[key], f"{table}.{key}", source) for key, value in values.items()}
+        )
+    return Recipe(**built)
+
+
+def recipe_to_dict(recipe: Recipe) -> dict[str, dict[str, Any]]:
+    """The recipe as plain tables, ready for JSON."""
+    return dataclasses.asdict(recipe)
+
+
+def override(recipe: Recipe, overrides: Iterable[str]) -> Recipe:
+    """Apply overrides of the form "table.key=value"; values are TOML, bare words count as text."""
+    tables = recipe_to_dict(recipe)
+    for text in overrides:
+        name, equals, value = text.partition("=")
+        table, dot, key = name.strip().partition(".")
+        if not (equals and dot):
+            raise RecipeError(f'cannot read the override "{text}"; write it as table.key=value')
+        tables.setdefault(table, {})[key] = _toml_value(value.strip())
+    return recipe_from_dict(tables, source="the command line")
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _checked(value: Any, field: dataclasses.Field[Any], name: str, source: str) -> Any:
+    wanted = type(field.default)
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not wanted:
+        raise RecipeError(f"{name} in {source} must be of type {wanted.__name__}, not {value!r}")
+    low, high = field.metadata.get("low"), field.metadata.get("high")
+    if low is not None and high is not None and not low <= value <= high:
+        raise RecipeError(f"{name} in {source} is {value}; it must lie between {low} and {high}")
+    if name in CHOICES and value not in CHOICES[name]:
+        raise RecipeError(f'{name} in {source} is "{value}"; choose one of {", ".join(CHOICES[name])}')
+    return value
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f'; did you mean "{close[0]}"?' if close else f"; there are {', '.join(known)}"

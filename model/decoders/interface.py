@@ -1,0 +1,25 @@
+"""What training and search ask of a language network."""
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+# What search keeps for an image: tensors that begin with (B,), and with (B, K) where a beam has its own.
+Memory = tuple[Tensor, ...]
+State = tuple[Tensor, ...]
+
+
+class Decoder(nn.Module, ABC):
+    """Turns grid features into captions; K counts the captions or beams of an image."""
+
+    @abstractmethod
+    def begin(self, features: Tensor) -> tuple[Memory, State]:
+        """Grid features (B, N, D) -> what depends on the image alone, and the first state with K = 1."""
+
+    @abstractmethod
+    def step(self, tokens: Tensor, state: State, memory: Memory) -> tuple[Tensor, State]:
+        """Tokens (B, K) -> logits of the next token (B, K, V) and the next state."""
+
+    @abstractmethod
+    def forward(self, features: Tensor, tokens: Tensor) -> Tensor:
+        """Teacher forcing: tokens (B, K, T) -> logits of each next token (B, K, T, V)."""

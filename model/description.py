@@ -1,0 +1,147 @@
+"""What a checkpoint says about itself: the JSON beside its weights. Needs no PyTorch."""
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from model.config import CHOICES, Recipe, recipe_from_dict, recipe_to_dict
+from model.errors import CheckpointError, ModelError
+from model.vocabulary import Vocabulary
+
+FORMAT = 1
+DESCRIPTION_FILE = "checkpoint.json"
+WEIGHTS_FILE = "weights.safetensors"
+
+MAX_FILE_BYTES = 32 * 2**20
+MAX_WORDS = 200_000
+MAX_WORD_LENGTH = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessing:
+    """Side in pixels, framing, and the channel means and deviations of pixels scaled to 0..1."""
+
+    size: int = 224
+    framing: str = "squash"
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """All of a checkpoint but its weights; `weights_sha256` ties the two files together."""
+
+    name: str
+    recipe: Recipe
+    vocabulary: Vocabulary
+    preprocessing: Preprocessing
+    scores: Mapping[str, Any] = field(default_factory=dict)
+    lineage: Mapping[str, Any] = field(default_factory=dict)
+    licence: str = ""
+    weights_sha256: str = ""
+
+
+def starter_folder() -> Path:
+    """The checkpoint that ships inside the package."""
+    return Path(str(resources.files("model") / "starter"))
+
+
+def read_description(folder: Path) -> Description:
+    """Read and check `checkpoint.json` of a folder.
+
+    Raises CheckpointError for a missing or damaged file, one of a newer format, or values out of bounds.
+    """
+    path = folder / DESCRIPTION_FILE
+    if not path.is_file():
+        raise CheckpointError(
+            f'checkpoint folder "{folder}" has no {DESCRIPTION_FILE}; '
+            "pass a folder written by recaption train"
+        )
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise CheckpointError(f'"{path}" is larger than {MAX_FILE_BYTES // 2**20} MB; it is no description')
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f'"{path}" is not JSON: {error}') from error
+    if not isinstance(content, dict) or not isinstance(content.get("format"), int):
+        raise CheckpointError(f'"{path}" does not describe a checkpoint')
+    if content["format"] > FORMAT:
+        raise CheckpointError(
+            f'"{path}" has format {content["format"]}, written by a newer Recaption; '
+            f"this one reads formats up to {FORMAT}"
+        )
+    try:
+        return _from_json(content, str(path))
+    except CheckpointError:
+        raise
+    except (ModelError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f'"{path}" is damaged: {error}') from error
+
+
+def description_to_json(description: Description) -> str:
+    """The text of `checkpoint.json`."""
+    content = {
+        "format": FORMAT,
+        "name": description.name,
+        "recipe": recipe_to_dict(description.recipe),
+        "preprocessing": dataclasses.asdict(description.preprocessing),
+        "scores": description.scores,
+        "lineage": description.lineage,
+        "licence": description.licence,
+        "weights_sha256": description.weights_sha256,
+        "vocabulary": description.vocabulary.words,
+    }
+    return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+
+
+def _from_json(content: dict[str, Any], source: str) -> Description:
+    return Description(
+        name=_text(content["name"], "name"),
+        recipe=recipe_from_dict(content["recipe"], source=source),
+        vocabulary=_vocabulary(content["vocabulary"]),
+        preprocessing=_preprocessing(content["preprocessing"]),
+        scores=dict(content["scores"]),
+        lineage=dict(content["lineage"]),
+        licence=_text(content["licence"], "licence"),
+        weights_sha256=_digest(content["weights_sha256"]),
+    )
+
+
+def _vocabulary(words: Any) -> Vocabulary:
+    if not isinstance(words, list) or len(words) > MAX_WORDS:
+        raise ValueError(f"vocabulary must be a list of at most {MAX_WORDS} words")
+    if not all(isinstance(word, str) and 0 < len(word) <= MAX_WORD_LENGTH for word in words):
+        raise ValueError(f"a word of the vocabulary is no text of 1 to {MAX_WORD_LENGTH} characters")
+    return Vocabulary(tuple(words))
+
+
+def _preprocessing(content: Mapping[str, Any]) -> Preprocessing:
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
+    preprocessing = Preprocessing(**values)
+    if type(preprocessing.size) is not int or not 32 <= preprocessing.size <= 1024:
+        raise ValueError(f"preprocessing.size is {preprocessing.size!r}; it must lie between 32 and 1024")
+    if preprocessing.framing not in CHOICES["data.framing"]:
+        raise ValueError(f"preprocessing.framing {preprocessing.framing!r} is unknown")
+    for numbers in (preprocessing.mean, preprocessing.std):
+        if len(numbers) != 3 or not all(isinstance(n, float) and abs(n) < 1000 for n in numbers):
+            raise ValueError("preprocessing.mean and .std must be three numbers each")
+    if min(preprocessing.std) <= 0:
+        raise ValueError("preprocessing.std must be above zero")
+    return preprocessing
+
+
+def _text(value: Any, name: str) -> str:
+    if not isinstance(value, str) or len(value) > 10_000:
+        raise ValueError(f"{name} must be a text of at most 10,000 characters")
+    return value
+
+
+def _digest(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9a-f]{64}", value):
+        raise ValueError("weights_sha256 must be 64 hexadecimal digits")
+    return value

@@ -1,0 +1,49 @@
+"""Photos from disk to framed pixels, decoded by threads ahead of the network that uses them."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+from torch import Tensor
+
+from model.description import Preprocessing
+from model.transforms import frame
+from pictures.decode import open_picture
+from pictures.errors import PictureError
+
+MAX_PIXELS = 200_000_000
+DECODED_AHEAD = 128
+
+
+def read_framed(path: Path, preprocessing: Preprocessing, *, max_pixels: int = MAX_PIXELS) -> Tensor:
+    """One photo as (3, size, size) uint8; raises PictureError."""
+    picture = open_picture(path, shortest=preprocessing.size, max_pixels=max_pixels)
+    return frame(picture.pixels, preprocessing)
+
+
+def decode_ahead(
+    paths: Iterable[Path], preprocessing: Preprocessing, *, max_pixels: int = MAX_PIXELS
+) -> Iterator[Tensor | PictureError]:
+    """Framed photos in the order of their paths; in place of an unreadable one the error that says why."""
+    pool = ThreadPoolExecutor()
+    waiting = iter(paths)
+
+    def submit(path: Path) -> Future[Tensor | PictureError]:
+        return pool.submit(_read_or_error, path, preprocessing, max_pixels)
+
+    try:
+        pending = deque(submit(path) for path in islice(waiting, DECODED_AHEAD))
+        while pending:
+            yield pending.popleft().result()
+            pending.extend(submit(path) for path in islice(waiting, 1))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _read_or_error(path: Path, preprocessing: Preprocessing, max_pixels: int) -> Tensor | PictureError:
+    try:
+        return read_framed(path, preprocessing, max_pixels=max_pixels)
+    except PictureError as error:
+        return error

@@ -1,0 +1,167 @@
+"""Teacher-forced training of a decoder over a frozen encoder, with a checkpoint of the best epoch."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+from tqdm import tqdm
+
+from model.captioner import Captioner
+from model.config import Recipe, TrainingConfig
+from model.decoders.interface import Decoder
+from model.errors import TrainingError
+from model.evaluation import caption_features
+from model.metrics import cider
+from model.tokenizer import ptb_words
+from model.training_state import TrainingState, load_state, save_state
+from model.vocabulary import PAD, Vocabulary
+
+WARMUP = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSet:
+    """Grid features of every photo, once a variant (plain, mirrored), and its captions as token ids."""
+
+    variants: Sequence[np.ndarray]
+    tokens: Sequence[Sequence[Sequence[int]]]
+
+    def batches(self, *, batch_size: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """One epoch in the order of its seed: features (B, N, D) and tokens (B, K, T)."""
+        random = np.random.default_rng(seed)
+        order = random.permutation(len(self.tokens))
+        choice = random.integers(len(self.variants), size=len(order))
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            grid = np.stack([self.variants[choice[row]][row] for row in rows])
+            yield torch.from_numpy(grid).float(), pad_captions([self.tokens[row] for row in rows])
+
+    def steps(self, batch_size: int) -> int:
+        """Batches an epoch."""
+        return math.ceil(len(self.tokens) / batch_size)
+
+
+def pad_captions(captions: Sequence[Sequence[Sequence[int]]]) -> Tensor:
+    """Token ids of B images with up to K captions each -> (B, K, T), filled up with `<pad>`."""
+    width = max(len(group) for group in captions)
+    length = max(len(ids) for group in captions for ids in group)
+    padded = torch.full((len(captions), width, length), PAD)
+    for image, group in enumerate(captions):
+        for row, ids in enumerate(group):
+            padded[image, row, : len(ids)] = torch.tensor(ids)
+    return padded
+
+
+def caption_loss(logits: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
+    """Cross entropy of logits (B, K, T, V) against the next tokens (B, K, T), `<pad>` not counted."""
+    return F.cross_entropy(
+        logits.flatten(0, 2).float(), targets.flatten(), ignore_index=PAD, label_smoothing=label_smoothing
+    )
+
+
+class Trainer:
+    """Trains the decoder of a captioner epoch by epoch; each can be repeated from the state before it."""
+
+    def __init__(
+        self, *, captioner: Captioner, vocabulary: Vocabulary, recipe: Recipe, training_set: TrainingSet
+    ) -> None:
+        self.config: TrainingConfig = recipe.training
+        self.recipe = recipe
+        self.vocabulary = vocabulary
+        self.training_set = training_set
+        self.decoder = captioner.decoder
+        self.device = next(self.decoder.parameters()).device
+        self.average = AveragedModel(self.decoder, avg_fn=_moving_average(self.config.ema_decay))
+        self.optimizer = torch.optim.AdamW(
+            self.decoder.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay
+        )
+        self.epoch = 0
+        self.best = -1.0
+        self._steps = training_set.steps(self.config.batch_size)
+
+    def train_epoch(self, *, progress: bool = False) -> float:
+        """One pass over the photos; returns the mean loss, raises TrainingError when that is no number."""
+        seed = self.config.seed * 1_000_003 + self.epoch
+        torch.manual_seed(seed)
+        self.decoder.train()
+        losses = []
+        batches = self.training_set.batches(batch_size=self.config.batch_size, seed=seed)
+        bar = tqdm(
+            batches,
+            total=self._steps,
+            desc=f"epoch {self.epoch + 1}",
+            unit="batch",
+            disable=not progress,
+            leave=False,
+        )
+        for step, (features, tokens) in enumerate(bar):
+            self._set_learning_rate(self.epoch * self._steps + step)
+            loss = self._step(features.to(self.device), tokens.to(self.device))
+            if not math.isfinite(loss):
+                raise TrainingError(
+                    f"the loss became {loss} in epoch {self.epoch + 1}, batch {step + 1}; the state after "
+                    f"epoch {self.epoch} is kept; train again with a lower training.learning_rate"
+                )
+            losses.append(loss)
+        self.epoch += 1
+        return sum(losses) / len(losses)
+
+    def validate(self, features: np.ndarray, references: Sequence[Sequence[str]]) -> float:
+        """CIDEr-D of greedy captions of the averaged weights."""
+        decoder = cast(Decoder, self.average.module)
+        captions = caption_features(
+            decoder.eval(),
+            features,
+            vocabulary=self.vocabulary,
+            text=self.recipe.text,
+            device=self.device,
+            beam_size=1,
+            max_length=self.recipe.search.max_length,
+            length_penalty=self.recipe.search.length_penalty,
+        )
+        tokenized = [[ptb_words(reference) for reference in group] for group in references]
+        return cider([ptb_words(caption) for caption in captions], tokenized)
+
+    def save(self, path: Path) -> None:
+        """Write everything that `load` needs to go on after this epoch."""
+        state = TrainingState(self.epoch, self.best, self.decoder, self.average, self.optimizer, self.recipe)
+        save_state(path, state)
+
+    def load(self, path: Path) -> None:
+        """Go on from a saved epoch; raises TrainingError for another recipe's state."""
+        state = TrainingState(self.epoch, self.best, self.decoder, self.average, self.optimizer, self.recipe)
+        self.epoch, self.best = load_state(path, state)
+
+    def _step(self, features: Tensor, tokens: Tensor) -> float:
+        bfloat16 = self.config.precision == "bfloat16"
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bfloat16):
+            logits = self.decoder(features, tokens[:, :, :-1])
+        loss = caption_loss(logits, tokens[:, :, 1:], label_smoothing=self.config.label_smoothing)
+        self.optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.decoder.parameters(), self.config.clip_norm)
+        self.optimizer.step()
+        self.average.update_parameters(self.decoder)
+        return loss.item()
+
+    def _set_learning_rate(self, step: int) -> None:
+        total = self.config.epochs * self._steps
+        warmup = max(1, round(WARMUP * total))
+        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / total)))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate * min(1.0, (step + 1) / warmup) * cosine
+
+
+def _moving_average(decay: float) -> Callable[[Tensor, Tensor, Any], Tensor]:
+    def average(mean: Tensor, new: Tensor, updates: Any) -> Tensor:
+        # The first steps count for little: without this the random start would stay in the mean for epochs.
+        return mean.lerp(new, float(1 - min(decay, (1 + updates) / (10 + updates))))
+
+    return average

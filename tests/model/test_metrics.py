@@ -1,0 +1,107 @@
+"""Scores, on captions of our own worked out by hand."""
+
+import math
+
+import pytest
+
+from model.metrics import bleu, cider, human_scores, rouge_l, score_captions
+
+
+def words(*captions: str) -> list[list[str]]:
+    return [caption.split() for caption in captions]
+
+
+def test_a_caption_equal_to_a_reference_gets_full_marks() -> None:
+    captions = ["A dog runs on the beach.", "Two men sit in a small boat!"]
+    references = [["a dog runs on the beach", "a wet dog"], ["Two men sit in a small boat", "men fishing"]]
+    scores = score_captions(captions, references)
+    assert [scores[name] for name in ("bleu1", "bleu4", "rouge_l")] == pytest.approx([1, 1, 1])
+
+
+def test_bleu_clips_counts_and_takes_precision_over_the_corpus() -> None:
+    # 7 words, of which "the" counts twice; 6 bigrams, none of them right.
+    scores = bleu(words("the the the the the the the"), [words("the cat is on the mat")])
+    assert scores["bleu1"] == pytest.approx(2 / 7)
+    assert scores["bleu2"] == 0
+    # Two captions: 3 of 4 and 1 of 2 words are right, together 4 of 6, the mean of ratios would be 0.625.
+    scores = bleu(words("a dog runs fast", "a bird"), [words("a dog runs home"), words("a cat")])
+    assert scores["bleu1"] == pytest.approx(4 / 6)
+    assert scores["bleu2"] == pytest.approx(math.sqrt(4 / 6 * 2 / 4))
+
+
+@pytest.mark.parametrize(
+    ("references", "closest"),
+    [
+        (["a b c d e f", "a b"], 2),  # both differ by two: the shorter one counts, no penalty
+        (["a b c d e f", "a b c d e"], 5),
+        (["a b c"], 3),
+    ],
+)
+def test_bleu_takes_the_closest_reference_length_and_of_equals_the_shorter(
+    references: list[str], closest: int
+) -> None:
+    penalty = min(1.0, math.exp(1 - closest / 4)) if closest > 4 else 1.0
+    score = bleu(words("a b c d"), [words(*references)])["bleu1"]
+    matches = 3 / 4 if references == ["a b c"] else 1.0
+    assert score == pytest.approx(matches * penalty)
+
+
+def test_bleu_takes_references_of_different_number() -> None:
+    scores = bleu(words("a dog", "a cat"), [words("a dog", "one dog", "the dog"), words("a cat")])
+    assert scores["bleu2"] == pytest.approx(1)
+
+
+def test_rouge_takes_the_best_precision_and_the_best_recall_each_by_itself() -> None:
+    # Of the first reference all 2 words are found; of the second 3, which are 3 of the 4 words written.
+    score = rouge_l(words("a big dog runs"), [words("a dog", "the a very big cat runs")])
+    precision, recall = 3 / 4, 1.0
+    assert score == pytest.approx((1 + 1.44) * precision * recall / (recall + 1.44 * precision))
+
+
+def test_rouge_of_nothing_in_common_is_zero() -> None:
+    assert rouge_l(words("a dog"), [words("two men")]) == 0
+    assert rouge_l([[]], [words("two men")]) == 0
+
+
+def test_cider_of_the_reference_itself_is_ten() -> None:
+    assert cider(
+        words("a dog runs on sand", "two men in boats"),
+        [words("a dog runs on sand"), words("two men in boats")],
+    ) == (pytest.approx(10))
+
+
+def test_cider_by_hand() -> None:
+    # Four images; "a" stands under all of them and weighs log(4/4) = 0, every other word stands under one.
+    references = [words("a dog runs"), words("a cat sits"), words("a man swims"), words("a car stops")]
+    hypotheses = words("a dog sleeps", "a cat sits", "a man swims", "a car stops")
+    rare = math.log(4)
+    # First image: the unigrams {dog, sleeps} and {dog, runs} share one of two, the bigrams {a dog, dog sleeps}
+    # and {a dog, dog runs} too; the trigrams differ, there is no 4-gram. Equal lengths: no penalty.
+    unigrams = rare * rare / (math.sqrt(2) * rare) ** 2
+    bigrams = unigrams
+    first = 10 * (unigrams + bigrams + 0 + 0) / 4
+    # The others are equal to their reference in the three orders that three words have.
+    assert cider(hypotheses, references) == pytest.approx((first + 3 * 7.5) / 4)
+
+
+def test_cider_punishes_length_by_the_bigrams() -> None:
+    references = [words("a dog"), words("two men")]
+    # "dog dog dog dog" has 3 bigrams against 1; clipping leaves the one "dog" that the reference has.
+    rare = math.log(2)
+    clipped = rare * rare / (4 * rare * math.sqrt(2) * rare)
+    expected = 10 * clipped * math.exp(-(2**2) / (2 * 6**2)) / 4
+    assert cider(words("dog dog dog dog", "zebra"), references) == pytest.approx(expected / 2)
+
+
+def test_an_empty_caption_scores_nothing_and_breaks_nothing() -> None:
+    scores = score_captions(["", ""], [["a dog"], ["a cat"]])
+    assert set(scores.values()) == {0.0}
+
+
+def test_people_are_scored_against_the_other_people() -> None:
+    agreed = [["a dog runs on sand"] * 3, ["two men in a boat"] * 3]
+    scores = human_scores(agreed)
+    assert scores is not None
+    assert scores["bleu4"] == pytest.approx(1)
+    assert human_scores([["a dog"], ["a cat"]]) is None
+    assert human_scores([["a dog", "dog"], ["a cat", "cat", "cats"]]) is None

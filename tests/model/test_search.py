@@ -1,0 +1,126 @@
+"""Beam search, against greedy search and against all captions there are."""
+
+from itertools import product
+
+import pytest
+import torch
+from torch import Tensor
+
+from model.decoders.attention_lstm import AttentionLSTM
+from model.search import Hypothesis, beam_search
+from model.vocabulary import END, PAD, START, UNK
+
+VOCABULARY = 7
+WORDS = range(4, VOCABULARY)
+MAX_LENGTH = 4
+
+
+@pytest.fixture(scope="module")
+def decoder() -> AttentionLSTM:
+    torch.manual_seed(3)
+    decoder = AttentionLSTM(
+        vocabulary_size=VOCABULARY,
+        feature_size=6,
+        embedding_size=8,
+        hidden_size=12,
+        attention_size=5,
+        dropout=0.0,
+    )
+    # Peaked distributions, as after training: captions of different lengths that differ between images.
+    decoder.embedding.weight.data *= 6
+    return decoder.eval()
+
+
+@pytest.fixture(scope="module")
+def features() -> Tensor:
+    return torch.randn(16, 4, 6, generator=torch.Generator().manual_seed(1)) * 3
+
+
+def search(
+    decoder: AttentionLSTM, features: Tensor, beam_size: int, penalty: float = 0.7
+) -> list[list[Hypothesis]]:
+    return beam_search(decoder, features, beam_size=beam_size, max_length=MAX_LENGTH, length_penalty=penalty)
+
+
+@torch.inference_mode()
+def log_probs_of(decoder: AttentionLSTM, grid: Tensor, words: tuple[int, ...]) -> Tensor:
+    """Log-probabilities of the words and their `<end>`, by teacher forcing."""
+    logits = decoder(grid[None], torch.tensor([[[START, *words]]]))[0, 0]
+    logits[:, [PAD, START, UNK]] = -torch.inf
+    return logits.log_softmax(-1).gather(1, torch.tensor([*words, END])[:, None])[:, 0]
+
+
+@torch.inference_mode()
+def greedy(decoder: AttentionLSTM, grid: Tensor) -> tuple[int, ...]:
+    words: list[int] = []
+    while len(words) < MAX_LENGTH:
+        logits = decoder(grid[None], torch.tensor([[[START, *words]]]))[0, 0, -1]
+        logits[[PAD, START, UNK]] = -torch.inf
+        if (word := int(logits.argmax())) == END:
+            break
+        words.append(word)
+    return tuple(words)
+
+
+def test_beam_of_one_equals_greedy(decoder: AttentionLSTM, features: Tensor) -> None:
+    expected = [greedy(decoder, grid) for grid in features]
+    assert [found[0].tokens for found in search(decoder, features, 1)] == expected
+    assert len({len(words) for words in expected}) > 1, "the images must end at different lengths"
+
+
+@pytest.mark.parametrize("beam_size", [1, 3, 5])
+def test_batched_search_matches_one_at_a_time(
+    decoder: AttentionLSTM, features: Tensor, beam_size: int
+) -> None:
+    together = search(decoder, features, beam_size)
+    for grid, hypotheses in zip(features, together, strict=True):
+        (alone,) = search(decoder, grid[None], beam_size)
+        assert [h.tokens for h in alone] == [h.tokens for h in hypotheses]
+        assert [h.score for h in alone] == pytest.approx([h.score for h in hypotheses], abs=1e-5)
+
+
+def test_a_wide_beam_finds_the_best_of_all_captions(decoder: AttentionLSTM, features: Tensor) -> None:
+    captions = [words for n in range(MAX_LENGTH + 1) for words in product(WORDS, repeat=n)]
+    for grid, found in zip(features[:4], search(decoder, features[:4], len(captions), 0.0), strict=True):
+        totals = {words: float(log_probs_of(decoder, grid, words).sum()) for words in captions}
+        assert found[0].tokens == max(captions, key=totals.__getitem__)
+
+
+def test_scores_and_probabilities_are_those_of_teacher_forcing(
+    decoder: AttentionLSTM, features: Tensor
+) -> None:
+    for grid, found in zip(features, search(decoder, features, 3), strict=True):
+        for hypothesis in found:
+            log_probs = log_probs_of(decoder, grid, hypothesis.tokens)
+            length = len(hypothesis.tokens) + 1
+            assert hypothesis.score == pytest.approx(float(log_probs.sum()) / length**0.7, abs=1e-4)
+            assert hypothesis.probabilities == pytest.approx(log_probs[:-1].exp().tolist(), abs=1e-4)
+
+
+def test_alternatives_are_distinct_and_come_best_first(decoder: AttentionLSTM, features: Tensor) -> None:
+    for found in search(decoder, features, 5):
+        assert len({hypothesis.tokens for hypothesis in found}) == len(found) == 5
+        scores = [hypothesis.score for hypothesis in found]
+        assert scores == sorted(scores, reverse=True)
+
+
+def test_unknown_words_are_never_emitted(decoder: AttentionLSTM, features: Tensor) -> None:
+    decoder.bias.data[UNK] = 50
+    try:
+        found = search(decoder, features, 3)
+    finally:
+        decoder.bias.data[UNK] = 0
+    assert all(token in WORDS for hypotheses in found for h in hypotheses for token in h.tokens)
+
+
+def test_no_caption_is_longer_than_allowed(decoder: AttentionLSTM, features: Tensor) -> None:
+    decoder.bias.data[END] = -50
+    try:
+        found = search(decoder, features, 2)
+    finally:
+        decoder.bias.data[END] = 0
+    assert {len(h.tokens) for hypotheses in found for h in hypotheses} == {MAX_LENGTH}
+
+
+def test_a_beam_wider_than_the_vocabulary_is_no_error(decoder: AttentionLSTM, features: Tensor) -> None:
+    assert all(len(found) > VOCABULARY for found in search(decoder, features[:2], 3 * VOCABULARY))
