@@ -1,5 +1,6 @@
 """The Celery application of one worker: one child process, which holds the captioner."""
 
+import sys
 from importlib.metadata import version
 
 from billiard import get_context
@@ -35,7 +36,7 @@ def create_app(settings: Settings) -> Celery:
 
 
 def run(settings: Settings, *, name: str, device: str, log_level: str) -> None:
-    """Work until SIGTERM or Ctrl+C: announce the worker, then hand over to Celery."""
+    """Work until SIGTERM or Ctrl+C, then exit: announce the worker and hand over to Celery."""
     database = Database(settings.database_url)
     database.check_schema()
     with database.writing() as session:
@@ -61,10 +62,15 @@ def run(settings: Settings, *, name: str, device: str, log_level: str) -> None:
     signals.worker_process_init.connect(begin_child, weak=False)
     signals.worker_ready.connect(begin, weak=False)
     signals.worker_shutting_down.connect(begin_to_stop, weak=False)
-    create_app(settings).worker_main(_arguments(name, log_level))
-
-
-def _arguments(name: str, log_level: str) -> list[str]:
-    quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-    place = ["--queues", CAPTION_QUEUE, "--hostname", f"recaption@{name}"]
-    return ["worker", "--pool", "prefork", *quiet, *place, "--loglevel", log_level]
+    worker = create_app(settings).Worker(
+        hostname=f"recaption@{name}",
+        pool_cls="prefork",
+        queues=CAPTION_QUEUE,
+        loglevel=log_level,
+        quiet=True,
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+    )
+    worker.start()
+    sys.exit(worker.exitcode)
