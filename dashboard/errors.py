@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from apiflask import HTTPError
-from flask import Flask, jsonify, redirect, render_template, request, url_for
+from flask import Flask, current_app, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_limiter import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
@@ -71,8 +71,6 @@ def picture_error(error: PictureError) -> ResponseReturnValue:
 
 def database_error(error: Exception) -> ResponseReturnValue:
     """A database that is away, locked or full: say so, and when to try again."""
-    from flask import current_app
-
     current_app.logger.error("the database did not answer: %s", error)
     detail = "The database does not answer. Nothing was lost; try again in a moment."
     return answer(Problem(503, detail, headers={"Retry-After": str(RETRY_AFTER)}))
@@ -100,10 +98,7 @@ def answer(problem: Problem) -> ResponseReturnValue:
         response = jsonify(body)
         response.mimetype = PROBLEM_JSON
         return response, problem.status, problem.headers
-    # The page's frame asks who is logged in and where things are, which these two cannot answer.
-    bare = problem.status == 503 or isinstance(request.routing_exception, SecurityError)
-    page = render_template("bare_error.html" if bare else "error.html", problem=problem)
-    return page, problem.status, problem.headers
+    return _page(problem), problem.status, problem.headers
 
 
 def wants_problem() -> bool:
@@ -111,9 +106,18 @@ def wants_problem() -> bool:
     return request.path.startswith("/api/") or PROBLEM_JSON in request.headers.get("Accept", "")
 
 
+def _page(problem: Problem) -> str:
+    if problem.status == 503 or isinstance(request.routing_exception, SecurityError):
+        # The frame of the other pages asks who is logged in and where things are, which is unknown here.
+        return current_app.jinja_env.get_template("bare_error.html").render(problem=problem)
+    return render_template("error.html", problem=problem)
+
+
 def _worded(error: HTTPException) -> str:
     if isinstance(error, CSRFError):
         return "This page is out of date; reload it and try again."
+    if isinstance(error, SecurityError):
+        return "This host name is not served here; an admin can add it to RECAPTION_TRUSTED_HOSTS."
     if isinstance(error, RateLimitExceeded):
         return "Too many attempts from this address; wait a minute and try again."
     if isinstance(error, RequestEntityTooLarge):

@@ -1,7 +1,15 @@
 """The forms of the pages. CSRF is checked for all of them, here and in `dashboard.security`."""
 
 from flask_wtf import FlaskForm
-from wtforms import BooleanField, PasswordField, RadioField, SelectField, StringField, TextAreaField
+from wtforms import (
+    BooleanField,
+    PasswordField,
+    RadioField,
+    SelectChoice,
+    SelectField,
+    StringField,
+    TextAreaField,
+)
 from wtforms.validators import DataRequired, Length
 
 from catalog.accounts import NAME_LENGTH, PASSWORD_LENGTH
@@ -9,10 +17,11 @@ from catalog.errors import InvalidInput
 from catalog.schema import Role
 
 JOB_MODES = [
-    ("fill", "Photos without a caption"),
-    ("add", "Every photo, as another candidate"),
-    ("replace", "Every photo whose caption nobody has touched"),
+    SelectChoice("fill", "Photos without a caption"),
+    SelectChoice("add", "Every photo, as another candidate"),
+    SelectChoice("replace", "Every photo whose caption nobody has touched"),
 ]
+ROLES = [SelectChoice(role.value) for role in (Role.REVIEWER, Role.ADMIN)]
 
 
 class Form(FlaskForm):
@@ -39,7 +48,7 @@ class MemberForm(Form):
 
 class UserForm(Form):
     name = StringField("Name", [DataRequired("Give the user a name."), Length(max=NAME_LENGTH)])
-    role = SelectField("Role", choices=[(role.value, role.value) for role in reversed(Role)])
+    role = SelectField("Role", choices=ROLES)
     password = PasswordField(
         "Password",
         [DataRequired("Choose a password.")],

@@ -13,19 +13,16 @@ from dashboard.session import commit, current_session
 blueprint = Blueprint("people", __name__)
 
 
-@blueprint.before_request
-def admins_only() -> None:
-    require_admin()
-
-
 @blueprint.get("/people")
 def index() -> ResponseReturnValue:
+    require_admin()
     users = accounts.users(current_session())
     return render_template("people.html", users=users, form=UserForm(), active_form=ActiveForm())
 
 
 @blueprint.post("/people")
 def add() -> ResponseReturnValue:
+    require_admin()
     form = UserForm()
     form.require_valid()
     accounts.create_user(
@@ -37,6 +34,7 @@ def add() -> ResponseReturnValue:
 
 @blueprint.post("/people/<int:user_id>/active")
 def set_active(user_id: int) -> ResponseReturnValue:
+    require_admin()
     form = ActiveForm()
     form.require_valid()
     if user_id == viewer().id:

@@ -12,7 +12,6 @@ from catalog.items import Page
 from dashboard.api.schemas import (
     CollectionIn,
     CollectionOut,
-    CollectionsOut,
     ExportQuery,
     ItemsOut,
     ItemsQuery,
@@ -29,10 +28,10 @@ blueprint = APIBlueprint("api_collections", __name__, url_prefix="/api/v1/collec
 
 
 @blueprint.get("")
-@blueprint.output(CollectionsOut)
-def listing() -> dict[str, list[Summary]]:
+@blueprint.output(CollectionOut(many=True))
+def listing() -> list[Summary]:
     """List the collections that you may see."""
-    return {"collections": collections.summaries(current_session(), viewer=viewer())}
+    return collections.summaries(current_session(), viewer=viewer())
 
 
 @blueprint.post("")

@@ -1,5 +1,6 @@
 """The API of items, with the captions and drafts on them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from apiflask import APIBlueprint
@@ -8,7 +9,7 @@ from catalog import captions, items
 from catalog.captions import Held
 from catalog.ingest import remove_blobs
 from catalog.schema import Caption, Item
-from dashboard.api.schemas import CaptionIn, CaptionOut, CaptionsOut, DraftIn, FlagIn, ItemOut
+from dashboard.api.schemas import CaptionIn, CaptionOut, DraftIn, FlagIn, HeldOut, ItemOut
 from dashboard.security import viewer
 from dashboard.services import services
 from dashboard.session import commit, current_session
@@ -49,10 +50,10 @@ def flag(item_id: int, json_data: dict[str, bool]) -> Item:
 
 
 @blueprint.get("/<int:item_id>/captions")
-@blueprint.output(CaptionsOut)
-def list_captions(item_id: int) -> dict[str, list[Held]]:
+@blueprint.output(HeldOut(many=True))
+def list_captions(item_id: int) -> Sequence[Held]:
     """List an item's captions, oldest first, with what the model said about its own."""
-    return {"captions": list(captions.of_item(current_session(), asked_for(item_id)))}
+    return captions.of_item(current_session(), asked_for(item_id))
 
 
 @blueprint.post("/<int:item_id>/captions")

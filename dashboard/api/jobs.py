@@ -1,12 +1,13 @@
 """The API of jobs: started, watched, cancelled."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from apiflask import APIBlueprint
 
 from catalog import checkpoints, collections, jobs
 from catalog.schema import Job
-from dashboard.api.schemas import JobIn, JobOut, JobsOut, ProgressOut
+from dashboard.api.schemas import JobIn, JobOut, ProgressOut
 from dashboard.etags import with_etag
 from dashboard.progress import Progress, progress_of, wake_workers
 from dashboard.security import viewer
@@ -16,10 +17,10 @@ blueprint = APIBlueprint("api_jobs", __name__, url_prefix="/api/v1/jobs", tag="J
 
 
 @blueprint.get("")
-@blueprint.output(JobsOut)
-def listing() -> dict[str, list[Job]]:
+@blueprint.output(JobOut(many=True))
+def listing() -> Sequence[Job]:
     """List the latest jobs."""
-    return {"jobs": list(jobs.recent(current_session(), viewer=viewer()))}
+    return jobs.recent(current_session(), viewer=viewer())
 
 
 @blueprint.post("")

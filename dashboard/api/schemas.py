@@ -38,10 +38,6 @@ class CollectionOut(Schema):
     states = Dict(keys=String(), values=Integer(), metadata={"description": "Items by review state."})
 
 
-class CollectionsOut(Schema):
-    collections = List(Nested(CollectionOut))
-
-
 class ItemsQuery(Schema):
     state = Enum(ReviewState, by_value=True, load_default=None)
     after = Integer(load_default=None, metadata={"description": "Continue behind this item."})
@@ -72,10 +68,6 @@ class DetailOut(Schema):
 class HeldOut(Schema):
     caption = Nested(CaptionOut)
     detail = Nested(DetailOut, allow_none=True, metadata={"description": "Null for what people wrote."})
-
-
-class CaptionsOut(Schema):
-    captions = List(Nested(HeldOut))
 
 
 class ItemOut(Schema):
@@ -167,10 +159,6 @@ class JobOut(Schema):
     created_at = DateTime()
     started_at = DateTime(allow_none=True)
     finished_at = DateTime(allow_none=True)
-
-
-class JobsOut(Schema):
-    jobs = List(Nested(JobOut))
 
 
 class FailureOut(Schema):

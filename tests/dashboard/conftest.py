@@ -1,0 +1,206 @@
+"""The application on a migrated SQLite file of its own, with people, a collection and photos in it."""
+
+import io
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from apiflask import APIFlask
+from argon2 import PasswordHasher
+from PIL import Image as Picture
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from catalog import chunks, collections, jobs, workers
+from catalog.blobs import BlobStore
+from catalog.chunks import Written
+from catalog.database import Database
+from catalog.schema import Caption, Checkpoint, CheckpointState, Collection, Image, Item, Role, User
+from catalog.settings import Settings, load_settings
+from dashboard.app import create_app
+from tests.dashboard.visitor import PASSWORD, Visitor
+
+MODEL_TEXT = "A brown dog runs across a field."
+
+
+@pytest.fixture(scope="session")
+def password_hash() -> str:
+    return PasswordHasher().hash(PASSWORD)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, migrated_sqlite: Path) -> Settings:
+    settings = load_settings({"RECAPTION_HOME": str(tmp_path / "home")})
+    settings.prepare_home()
+    shutil.copy(migrated_sqlite, settings.home / "recaption.sqlite")
+    return settings
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Database]:
+    """The application's database, through a door of the test's own."""
+    database = Database(settings.database_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def new_user(database: Database, password_hash: str) -> Callable[..., User]:
+    """A function that adds a user whose password is PASSWORD."""
+
+    def add(name: str, role: Role = Role.REVIEWER) -> User:
+        with database.writing() as session:
+            user = User(name=name, role=role, password=password_hash, fs_uniquifier=name)
+            session.add(user)
+        return user
+
+    return add
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[APIFlask]:
+    app = create_app(settings, reconcile=False)
+    app.test_client_class = Visitor
+    yield app
+    app.extensions["recaption"].database.close()
+
+
+@pytest.fixture
+def client(app: APIFlask) -> Visitor:
+    """Somebody who has not logged in."""
+    visitor = app.test_client()
+    assert isinstance(visitor, Visitor)
+    return visitor
+
+
+@pytest.fixture
+def admin(app: APIFlask, new_user: Callable[..., User]) -> Visitor:
+    """The admin ada, logged in."""
+    new_user("ada", Role.ADMIN)
+    return _logged_in(app, "ada")
+
+
+@pytest.fixture
+def reviewer(app: APIFlask, new_user: Callable[..., User]) -> Visitor:
+    """The reviewer bob, logged in, who is a member of nothing yet."""
+    new_user("bob")
+    return _logged_in(app, "bob")
+
+
+@pytest.fixture
+def collection(database: Database) -> int:
+    """The id of the collection Harbour, of which nobody is a member."""
+    with database.writing() as session:
+        return collections.create(session, name="Harbour", owner=None).id
+
+
+@pytest.fixture
+def new_items(database: Database, settings: Settings, collection: int) -> Callable[[int], list[int]]:
+    """A function that adds so many photos, stored without decoding anything, and returns their ids."""
+
+    def add(count: int) -> list[int]:
+        blobs, ids = BlobStore(settings.blobs), []
+        with database.writing() as session:
+            for number in range(count):
+                original = blobs.put(b"original" + number.to_bytes(4))
+                rendition = blobs.put(jpeg(number))
+                image = Image(
+                    sha256=original, rendition=rendition, format="PNG", bytes=12, width=96, height=64
+                )
+                session.add(image)
+                session.flush()
+                item = Item(
+                    collection_id=collection, image_id=image.id, path=f"{number:04}.png", position=number + 1
+                )
+                session.add(item)
+                session.flush()
+                ids.append(item.id)
+        return ids
+
+    return add
+
+
+@pytest.fixture
+def item(new_items: Callable[[int], list[int]]) -> int:
+    """The id of one photo without a caption."""
+    return new_items(1)[0]
+
+
+@pytest.fixture
+def checkpoint(database: Database) -> int:
+    """The id of an active checkpoint."""
+    with database.writing() as session:
+        checkpoint = Checkpoint(
+            name="starter-1",
+            state=CheckpointState.ACTIVE,
+            weights_sha256="0" * 64,
+            description_sha256="1" * 64,
+            description={
+                "name": "starter-1",
+                "vocabulary": ["dog", "runs"],
+                "scores": {"split": "dev", "n": 1000, "scores": {"bleu4": 0.2134}},
+            },
+        )
+        session.add(checkpoint)
+        session.flush()
+        return checkpoint.id
+
+
+@pytest.fixture
+def captioned(database: Database, checkpoint: int, collection: int) -> Callable[[], int]:
+    """A function that lets a job caption what has no caption yet, and returns the job's id."""
+
+    def caption() -> int:
+        with database.writing() as session:
+            job = jobs.create_caption_job(
+                session,
+                session.get_one(Collection, collection),
+                checkpoint=session.get_one(Checkpoint, checkpoint),
+                user=None,
+            )
+        while True:
+            with database.writing() as session:
+                claim = chunks.claim(session, worker_id=_worker(session))
+                if claim is None:
+                    return job.id
+                chunks.record(session, claim, [_written(one.item_id) for one in claim.items])
+
+    return caption
+
+
+@pytest.fixture
+def caption(database: Database, item: int, captioned: Callable[[], int]) -> int:
+    """The id of the model's caption of `item`."""
+    captioned()
+    with database.reading() as session:
+        return session.scalars(select(Caption.id).where(Caption.item_id == item)).one()
+
+
+def jpeg(seed: int = 0) -> bytes:
+    """A small picture, different for every seed."""
+    stream = io.BytesIO()
+    Picture.new("RGB", (96, 64), (seed * 37 % 256, seed * 91 % 256, 120)).save(stream, "JPEG")
+    return stream.getvalue()
+
+
+def _logged_in(app: APIFlask, name: str) -> Visitor:
+    visitor = app.test_client()
+    assert isinstance(visitor, Visitor)
+    assert visitor.log_in(name).status_code == 302
+    return visitor
+
+
+def _worker(session: Session) -> int:
+    return workers.register(session, name="test", device="cpu", version="0")
+
+
+def _written(item_id: int) -> Written:
+    return Written(
+        item_id=item_id,
+        text=MODEL_TEXT,
+        score=-0.7,
+        tokens=["a", "brown", "dog"],
+        token_probabilities=[0.9, 0.4, 0.8],
+        alternatives=[{"text": "A dog plays outside.", "score": -0.9}],
+    )

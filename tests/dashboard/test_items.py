@@ -1,0 +1,124 @@
+"""Items: the review page, pictures and originals, flags, the end of one."""
+
+from collections.abc import Callable
+
+from catalog.blobs import BlobStore
+from catalog.settings import Settings
+from tests.dashboard.conftest import MODEL_TEXT, jpeg
+from tests.dashboard.visitor import Visitor
+
+
+def test_model_text_is_labelled_and_stands_beside_its_alternatives(
+    admin: Visitor, item: int, caption: int
+) -> None:
+    page = admin.get(f"/items/{item}").text
+    assert MODEL_TEXT in page
+    assert '<span class="badge origin-ai"' in page
+    assert "A dog plays outside." in page
+    assert "job 1</strong> captioned it" in page
+
+
+def test_a_corrected_caption_is_labelled_and_keeps_what_the_model_wrote(
+    admin: Visitor, item: int, caption: int
+) -> None:
+    admin.call("PATCH", f"/captions/{caption}", json={"version": 1, "text": "A wet dog runs."})
+    page = admin.get(f"/items/{item}").text
+    assert "Person · edited" in page
+    assert f"The model wrote: <q>{MODEL_TEXT}</q>" in page
+    assert "ada</strong> edited it" in page
+    assert f"<del>{MODEL_TEXT}</del>" in page
+
+
+def test_captions_are_text_and_never_markup(admin: Visitor, item: int) -> None:
+    text = '"><script>alert(1)</script>'
+    admin.call("POST", f"/items/{item}/captions", json={"text": text})
+    assert "<script>alert" not in admin.get(f"/items/{item}").text
+    assert admin.call("GET", f"/items/{item}/captions").json[0]["caption"]["text"] == text
+
+
+def test_a_photo_without_a_caption_offers_to_write_one(admin: Visitor, item: int) -> None:
+    assert "This photo has no caption yet" in admin.get(f"/items/{item}").text
+
+
+def test_stepping_keeps_to_the_filter(
+    admin: Visitor, new_items: Callable[[int], list[int]], captioned: Callable[[], int], collection: int
+) -> None:
+    ids = new_items(4)
+    captioned()
+    first = admin.get(f"/collections/{collection}/review?state=pending")
+    assert first.location == f"/items/{ids[0]}?state=pending"
+    captions = admin.call("GET", f"/items/{ids[1]}/captions").json
+    address = f"/captions/{captions[0]['caption']['id']}"
+    assert admin.call("PATCH", address, json={"version": 1, "state": "accepted"}).status_code == 200
+    assert f'rel="next" href="/items/{ids[2]}?state=pending"' in admin.get(first.location).text
+    assert f'rel="next" href="/items/{ids[1]}"' in admin.get(f"/items/{ids[0]}").text
+
+
+def test_the_last_photo_leads_back_to_its_collection(admin: Visitor, item: int, collection: int) -> None:
+    assert f'data-next-url="/collections/{collection}"' in admin.get(f"/items/{item}").text
+
+
+def test_an_empty_queue_leads_back_to_the_collection(admin: Visitor, item: int, collection: int) -> None:
+    answer = admin.get(f"/collections/{collection}/review?state=pending")
+    assert answer.location == f"/collections/{collection}?state=pending"
+
+
+def test_pictures_are_our_own_jpegs_kept_by_the_browser_alone(admin: Visitor, item: int) -> None:
+    answer = admin.get(f"/items/{item}/picture")
+    assert answer.data == jpeg(0)
+    assert answer.mimetype == "image/jpeg"
+    assert answer.headers["Cache-Control"].startswith("private")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    again = admin.get(f"/items/{item}/picture", headers={"If-None-Match": answer.headers["ETag"]})
+    assert again.status_code == 304
+    assert again.data == b""
+
+
+def test_originals_are_downloads_in_a_sandbox(admin: Visitor, item: int) -> None:
+    answer = admin.get(f"/items/{item}/original")
+    assert answer.data.startswith(b"original")
+    assert answer.headers["Content-Disposition"] == "attachment; filename=0000.png"
+    assert answer.headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
+    assert answer.mimetype == "application/octet-stream"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_a_picture_that_is_gone_from_the_store_says_so(admin: Visitor, settings: Settings, item: int) -> None:
+    blobs = BlobStore(settings.blobs)
+    for key in list(blobs.keys()):
+        blobs.delete(key)
+    answer = admin.get(f"/items/{item}/picture")
+    assert answer.status_code == 500
+    assert "restore it from a backup" in answer.text
+
+
+def test_flags_are_set_and_taken_off(admin: Visitor, item: int, collection: int) -> None:
+    assert admin.call("PUT", f"/items/{item}/flag", json={"flagged": True}).json["flagged"] is True
+    assert "flagged" in admin.get(f"/collections/{collection}").text
+    assert admin.call("PUT", f"/items/{item}/flag", json={"flagged": False}).json["flagged"] is False
+
+
+def test_deleting_an_item_takes_its_blobs_along(admin: Visitor, settings: Settings, item: int) -> None:
+    assert admin.call("DELETE", f"/items/{item}").status_code == 204
+    assert admin.get(f"/items/{item}").status_code == 404
+    assert list(BlobStore(settings.blobs).keys()) == []
+
+
+def test_the_api_lists_items_with_their_captions_page_by_page(
+    admin: Visitor, collection: int, new_items: Callable[[int], list[int]], captioned: Callable[[], int]
+) -> None:
+    ids = new_items(3)
+    captioned()
+    first = admin.call("GET", f"/collections/{collection}/items?limit=2").json
+    assert [listed["item"]["id"] for listed in first["items"]] == ids[:2]
+    assert first["items"][0]["caption"]["text"] == MODEL_TEXT
+    assert first["items"][0]["item"]["width"] == 96
+    rest = admin.call("GET", f"/collections/{collection}/items?after={first['after']}").json
+    assert [listed["item"]["id"] for listed in rest["items"]] == ids[2:]
+    assert rest["after"] is None
+
+
+def test_a_state_that_is_none_is_refused_by_the_api(admin: Visitor, collection: int) -> None:
+    answer = admin.call("GET", f"/collections/{collection}/items?state=nonsense")
+    assert answer.status_code == 422
+    assert "state" in answer.json["errors"]["query"]
