@@ -1,5 +1,6 @@
 """The Celery application of one worker: one child process, which holds the captioner."""
 
+import signal
 import sys
 from importlib.metadata import version
 
@@ -50,6 +51,8 @@ def run(settings: Settings, *, name: str, device: str, log_level: str) -> None:
     reconciler = Reconciler(database, Queue(settings), before=beat)
 
     def begin_child(**_: object) -> None:
+        # A service manager may signal the whole group; this process hears of it from its parent.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         tasks.runtime = Runtime(settings=settings, worker_id=worker_id, device=device, stopping=stopping)
 
     def begin(**_: object) -> None:

@@ -61,7 +61,7 @@ def _together(runtime: Runtime, held: Claim, predictor: "Predictor") -> None:
     """Caption the chunk batch by batch and record it at once."""
     outcomes: list[Outcome] = []
     with ThreadPoolExecutor(READERS) as readers:
-        for batch in _read_ahead(runtime, held.items, readers):
+        for batch in _read_ahead(runtime, held.items, predictor, readers):
             outcomes += _predict(predictor, batch)
             with runtime.database.writing() as session:
                 if runtime.stopping.is_set():
@@ -79,7 +79,7 @@ def _one_by_one(runtime: Runtime, held: Claim, predictor: "Predictor") -> None:
                 chunks.release(session, held)
                 return
             chunks.take_in_hand(session, held, item.item_id)
-        _record(runtime, held, _predict(predictor, [(item, _read(runtime, item))]))
+        _record(runtime, held, _predict(predictor, [(item, _read(runtime, item, predictor))]))
 
 
 def _record(runtime: Runtime, held: Claim, outcomes: Sequence[Outcome]) -> None:
@@ -88,18 +88,22 @@ def _record(runtime: Runtime, held: Claim, outcomes: Sequence[Outcome]) -> None:
 
 
 def _read_ahead(
-    runtime: Runtime, items: Sequence[ClaimedItem], readers: ThreadPoolExecutor
+    runtime: Runtime, items: Sequence[ClaimedItem], predictor: "Predictor", readers: ThreadPoolExecutor
 ) -> Iterator[list[tuple[ClaimedItem, np.ndarray | str]]]:
     """Batches of items with their pixels, or with the reason why there are none, read in the background."""
-    futures = [(item, readers.submit(_read, runtime, item)) for item in items]
+    futures = [(item, readers.submit(_read, runtime, item, predictor)) for item in items]
     for start in range(0, len(futures), BATCH_SIZE):
         yield [(item, future.result()) for item, future in futures[start : start + BATCH_SIZE]]
 
 
-def _read(runtime: Runtime, item: ClaimedItem) -> np.ndarray | str:
-    """The rendition's pixels, (H, W, 3) uint8 RGB, or a sentence that says why there are none."""
+def _read(runtime: Runtime, item: ClaimedItem, predictor: "Predictor") -> np.ndarray | str:
+    """The rendition's pixels, (H, W, 3) uint8 RGB, or a sentence that says why there are none.
+
+    A JPEG is decoded no larger than the network needs.
+    """
+    size = predictor.description.preprocessing.size
     try:
-        return open_picture(runtime.blobs.read(item.rendition)).pixels
+        return open_picture(runtime.blobs.read(item.rendition), shortest=size).pixels
     except (MissingBlob, PictureError) as error:
         return str(error)
 

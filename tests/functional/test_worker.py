@@ -19,7 +19,7 @@ from catalog.schema import Caption, Chunk, ChunkState, Image, Item, JobItem, Job
 from tests.functional.installation import Installation
 
 Started = Callable[..., int]
-ENOUGH_TO_BE_CAUGHT = CHUNK_SIZE * 4
+ENOUGH_TO_BE_CAUGHT = CHUNK_SIZE * 3
 
 
 def captions_per_item(installation: Installation) -> list[int]:
@@ -61,13 +61,14 @@ def test_a_worker_killed_in_mid_job_costs_nothing(installation: Installation, st
         assert session.scalar(select(func.max(JobItem.found_in_hand))) in (0, None)
 
 
+@pytest.mark.parametrize("send", [os.kill, os.killpg], ids=["to the process", "to the group"])
 def test_a_deploy_ends_the_worker_in_time_and_charges_nobody(
-    installation: Installation, started: Started
+    installation: Installation, started: Started, send: Callable[[int, int], None]
 ) -> None:
     job_id = started(ENOUGH_TO_BE_CAUGHT)
     with installation.worker("old") as process:
         installation.wait(job_id, lambda job: job.done > 0)
-        process.send_signal(signal.SIGTERM)
+        send(process.pid, signal.SIGTERM)
         begun = time.monotonic()
         assert process.wait(timeout=20) == 0
         assert time.monotonic() - begun < 15
