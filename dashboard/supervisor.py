@@ -37,7 +37,9 @@ class Child:
     back_off: float = field(default=BACK_OFF[0])
 
     def start(self) -> None:
-        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, start_new_session=True)
+        # What children have to say comes on stderr; on stdout they only introduce themselves.
+        nowhere = subprocess.DEVNULL
+        self.process = subprocess.Popen(self.command, stdin=nowhere, stdout=nowhere, start_new_session=True)
         self.started = time.monotonic()
 
     def tend(self) -> None:
