@@ -5,7 +5,8 @@ document.addEventListener("click", async (event) => {
   if (!link) return;
   event.preventDefault();
   link.classList.add("disabled");
-  const response = await fetch(link.href);
+  const response = await fetch(link.href).catch(() => null);
+  if (!response?.ok) return location.assign(link.href);
   const next = new DOMParser().parseFromString(await response.text(), "text/html");
   const fresh = [...(next.getElementById("tiles")?.children ?? [])];
   document.getElementById("tiles").append(...fresh);

@@ -14,9 +14,16 @@ if (page.dataset.nextPicture) new Image().src = page.dataset.nextPicture;
 function attend(form) {
   const box = form.querySelector("textarea");
   let timer = 0;
+  const conflict = form.querySelector("[data-conflict]");
   const act = (name) => {
+    if (!conflict.hidden) return; // first the person chooses between the two texts
     clearTimeout(timer);
-    return perform(form, name);
+    perform(form, name);
+  };
+  const choose = () => {
+    conflict.hidden = true;
+    form.dataset.version = conflict.dataset.version;
+    box.dataset.original = form.querySelector("[data-theirs]").textContent;
   };
   form.addEventListener("submit", (event) => { event.preventDefault(); act("accept-next"); });
   form.addEventListener("click", (event) => {
@@ -36,11 +43,11 @@ function attend(form) {
     timer = setTimeout(() => saveDraft(form), DRAFT_AFTER);
   });
   form.querySelector("[data-take-theirs]").addEventListener("click", () => {
-    replace(box, form.querySelector("[data-theirs]").textContent);
-    form.querySelector("[data-conflict]").hidden = true;
+    choose();
+    replace(box, box.dataset.original);
   });
   form.querySelector("[data-keep-mine]").addEventListener("click", () => {
-    form.querySelector("[data-conflict]").hidden = true;
+    choose();
     act(form.dataset.attempted);
   });
 }
@@ -78,13 +85,13 @@ function save(form, name) {
   return send("PATCH", form.dataset.url, { json });
 }
 
-/** Show both texts of a stale edit; the next save builds on the version that is shown. */
+/** Show both texts of a stale edit. Until one is chosen, the form stays at the version it was drawn with. */
 function compare(form, { current, version }) {
-  form.dataset.version = version;
-  form.querySelector("textarea").dataset.original = current;
+  const conflict = form.querySelector("[data-conflict]");
+  conflict.dataset.version = version;
   form.querySelector("[data-theirs]").textContent = current;
   form.querySelector("[data-mine]").textContent = form.querySelector("textarea").value;
-  form.querySelector("[data-conflict]").hidden = false;
+  conflict.hidden = false;
   form.querySelector("[data-take-theirs]").focus();
 }
 
@@ -105,21 +112,26 @@ function putDraft(form, text) {
   return send("PUT", page.dataset.draftUrl, { json: { text, caption_id: id, version }, keepalive: true });
 }
 
-page.querySelector("[data-flag]").addEventListener("click", async (event) => {
-  const button = event.currentTarget;
+page.querySelector("[data-flag]").addEventListener("click", (event) => attempt(async (button) => {
   const flagged = button.getAttribute("aria-pressed") !== "true";
   await send("PUT", button.dataset.flag, { json: { flagged } });
   button.setAttribute("aria-pressed", flagged);
   status.textContent = flagged ? "Flagged" : "Flag removed";
-});
+}, event.currentTarget));
 
 page.querySelector("[data-delete]").addEventListener("click", (event) => {
   const dialog = document.querySelector("dialog.confirm");
-  const url = event.currentTarget.dataset.delete;
-  dialog.addEventListener("close", async () => {
-    if (dialog.returnValue !== "delete") return;
-    await send("DELETE", url);
-    location.assign(page.dataset.nextUrl);
+  const { delete: url } = event.currentTarget.dataset;
+  dialog.addEventListener("close", () => {
+    if (dialog.returnValue === "delete") attempt(() => send("DELETE", url).then(() => location.assign(page.dataset.nextUrl)));
   }, { once: true });
   dialog.showModal();
 });
+
+async function attempt(action, ...options) {
+  try {
+    await action(...options);
+  } catch (problem) {
+    show(page.querySelector("[data-page-problem]"), problem);
+  }
+}

@@ -46,6 +46,8 @@ def test_a_stale_edit_shows_both_texts_and_lets_the_person_choose(
     assert [complaint[:3] for complaint in complaints] == ["409"]
     complaints.clear()
 
+    other.get_by_label("Caption", exact=True).press("Control+Enter")
+    expect(conflict).to_be_visible()
     with other.expect_navigation():
         other.get_by_role("button", name="Save mine instead").click()
     expect(other.get_by_label("Caption", exact=True)).to_have_value("Two kites above the harbour.")
@@ -65,6 +67,23 @@ def test_theirs_can_be_taken_instead(new_page: Callable[..., Page], item: str, c
     expect(other.get_by_label("Caption", exact=True)).to_have_value("A red kite above the harbour.")
     other.keyboard.press("Control+Enter")
     other.wait_for_url("**/collections/*")
+    complaints.clear()
+
+
+def test_keeping_mine_keeps_the_text_that_was_accepted_unread(
+    new_page: Callable[..., Page], item: str, complaints: list[str]
+) -> None:
+    one, other = new_page(), new_page()
+    for page in (one, other):
+        page.goto(item)
+    one.get_by_label("Caption", exact=True).fill("A red kite above the harbour.")
+    with one.expect_navigation():
+        one.get_by_role("button", name="Save", exact=True).click()
+    other.get_by_label("Caption", exact=True).press("Control+Enter")
+    other.get_by_role("button", name="Save mine instead").click()
+    other.wait_for_url("**/collections/*")
+    other.goto(item)
+    expect(other.get_by_label("Caption", exact=True)).to_have_value("A kite above the harbour.")
     complaints.clear()
 
 
