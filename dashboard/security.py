@@ -135,7 +135,9 @@ def init_app(app: Flask, settings: Settings) -> None:
     # Before CSRF protection, which reads the whole body of a request.
     app.before_request(require_login)
     CSRFProtect(app)
-    Security(app, Accounts(), login_form=NameLoginForm)
+    security = Security(app, Accounts(), login_form=NameLoginForm)
+    # Flask-Security would let its own bearer tokens in; here a session is the only way.
+    security.login_manager.request_loader(lambda request: None)
     _limit_logins(app, settings)
 
 

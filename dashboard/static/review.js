@@ -5,6 +5,7 @@ import { send, show } from "./api.js";
 const DRAFT_AFTER = 800; // milliseconds without a keystroke
 const page = document.querySelector("[data-review]");
 const status = page.querySelector("[data-status]");
+let lastDraft = Promise.resolve();
 
 for (const form of page.querySelectorAll("form.caption")) attend(form);
 document.querySelector(".caption textarea")?.focus({ preventScroll: true });
@@ -13,12 +14,16 @@ if (page.dataset.nextPicture) new Image().src = page.dataset.nextPicture;
 
 function attend(form) {
   const box = form.querySelector("textarea");
-  let timer = 0;
+  let timer;
   const conflict = form.querySelector("[data-conflict]");
   const act = (name) => {
     if (!conflict.hidden) return; // first the person chooses between the two texts
-    clearTimeout(timer);
+    timer = clearTimeout(timer);
     perform(form, name);
+  };
+  const keepDraft = () => {
+    timer = clearTimeout(timer);
+    lastDraft = saveDraft(form);
   };
   const choose = () => {
     conflict.hidden = true;
@@ -40,8 +45,9 @@ function attend(form) {
   box.addEventListener("input", () => {
     clearTimeout(timer);
     form.querySelector("[data-saved]").textContent = "";
-    timer = setTimeout(() => saveDraft(form), DRAFT_AFTER);
+    timer = setTimeout(keepDraft, DRAFT_AFTER);
   });
+  window.addEventListener("pagehide", () => { if (timer) keepDraft(); });
   form.querySelector("[data-take-theirs]").addEventListener("click", () => {
     choose();
     replace(box, box.dataset.original);
@@ -65,6 +71,7 @@ async function perform(form, name) {
   const buttons = form.querySelectorAll(".actions button");
   buttons.forEach((button) => { button.disabled = true; });
   try {
+    await lastDraft; // a draft still on its way must not arrive after the decision
     if (name === "discard") await putDraft(form, "");
     else await save(form, name);
     if (name === "accept-next") location.assign(page.dataset.nextUrl);

@@ -101,6 +101,15 @@ def test_a_draft_survives_a_closed_tab(page: Page, item: str) -> None:
     expect(again.get_by_label("Caption", exact=True)).to_have_value("A kite above the harbour.")
 
 
+def test_leaving_in_the_middle_of_a_word_loses_nothing(page: Page, item: str) -> None:
+    page.goto(item)
+    page.get_by_label("Caption", exact=True).fill("Three ki")
+    page.get_by_role("link", name="Jobs").click()
+    page.wait_for_url("**/jobs")
+    page.goto(item)
+    expect(page.get_by_label("Caption", exact=True)).to_have_value("Three ki")
+
+
 def test_an_empty_caption_is_refused_and_the_page_says_so(
     page: Page, item: str, complaints: list[str]
 ) -> None:

@@ -91,6 +91,22 @@ def test_login_leads_to_no_other_site(client: Visitor, new_user: Callable[..., U
     assert urlsplit(urljoin(home, answer.location or "")).netloc == "localhost"
 
 
+def test_the_accounts_librarys_tokens_open_nothing(
+    app: APIFlask, client: Visitor, new_user: Callable[..., User]
+) -> None:
+    new_user("ada")
+    answer = client.post(
+        "/login?include_auth_token",
+        json={"name": "ada", "password": PASSWORD},
+        headers={"X-CSRFToken": client.token()},
+    )
+    token = answer.json["response"]["user"].get("authentication_token", "none")
+    stranger = app.test_client()
+    headers = {"Authentication-Token": token}
+    assert stranger.get("/api/v1/collections", headers=headers).status_code == 401
+    assert stranger.get(f"/api/v1/collections?auth_token={token}").status_code == 401
+
+
 def test_every_page_and_every_route_of_the_api_asks_who_is_there(app: APIFlask, client: Visitor) -> None:
     token = client.token()
     for rule in app.url_map.iter_rules():
