@@ -1,12 +1,14 @@
 """The one place where a recipe becomes a network."""
 
+from typing import Self
+
 from torch import Tensor, nn
 
 from model.config import Recipe
 from model.decoders import DECODERS
 from model.decoders.interface import Decoder
 from model.description import Preprocessing
-from model.encoder import GridEncoder, build_encoder
+from model.encoder import GridEncoder, build_encoder, keep_statistics, to_grid
 from model.errors import RecipeError
 from model.vocabulary import Vocabulary
 
@@ -21,6 +23,35 @@ class Captioner(nn.Module):
 
     def forward(self, images: Tensor, tokens: Tensor) -> Tensor:
         return self.decoder(self.encoder(images), tokens)
+
+    def trained_part(self, trained_blocks: int) -> "TrainedPart":
+        """The last blocks of the encoder with the decoder, sharing their weights."""
+        return TrainedPart(head=self.encoder.split(trained_blocks)[1], decoder=self.decoder)
+
+
+class TrainedPart(nn.Module):
+    """What training changes: the last blocks of the encoder, if any, and the decoder.
+
+    Takes the feature maps (B, C, h, w) of the blocks before, and tokens (B, K, T) -> logits (B, K, T, V).
+    """
+
+    def __init__(self, *, head: nn.Sequential, decoder: Decoder) -> None:
+        super().__init__()
+        self.head = head
+        self.decoder = decoder
+
+    def grid(self, maps: Tensor) -> Tensor:
+        """Feature maps (B, C, h, w) -> grid features (B, N, D)."""
+        return to_grid(self.head(maps))
+
+    def forward(self, maps: Tensor, tokens: Tensor) -> Tensor:
+        return self.decoder(self.grid(maps), tokens)
+
+    def train(self, mode: bool = True) -> Self:
+        """Training mode, but for the statistics of the encoder's BatchNorms."""
+        super().train(mode)
+        keep_statistics(self.head)
+        return self
 
 
 def build_captioner(recipe: Recipe, vocabulary: Vocabulary) -> Captioner:

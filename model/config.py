@@ -18,7 +18,10 @@ def _bounded(default: int | float, low: int | float, high: int | float) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """How photos and captions become tensors; lengths count words, sizes count pixels."""
+    """How photos and captions become tensors; lengths count words, sizes count pixels.
+
+    `licence` says what captioners trained on these data may be used for; checkpoints carry it.
+    """
 
     tokenizer: str = "spacy"
     min_count: int = _bounded(5, 1, 10_000)
@@ -26,14 +29,19 @@ class DataConfig:
     image_size: int = _bounded(224, 32, 1024)
     framing: str = "squash"
     flip: bool = True
+    licence: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderConfig:
-    """The image network; `weights` is "imagenet", "none" or a .safetensors file."""
+    """The image network; `weights` is "imagenet", "none" or a .safetensors file.
+
+    The last `trained_blocks` of the network learn too; what the others say is computed once and cached.
+    """
 
     name: str = "mobilenet_v2"
     weights: str = "imagenet"
+    trained_blocks: int = _bounded(0, 0, 1000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +57,16 @@ class DecoderConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """How the network learns; `batch_size` counts images, each with all of its captions."""
+    """How the network learns; `batch_size` counts images, each with all of its captions.
+
+    Blocks of the encoder that learn begin after `frozen_epochs`, when the decoder has a direction to give.
+    """
 
     epochs: int = _bounded(20, 1, 10_000)
     batch_size: int = _bounded(32, 1, 4096)
     learning_rate: float = _bounded(8e-4, 0.0, 1.0)
+    encoder_learning_rate: float = _bounded(1e-4, 0.0, 1.0)
+    frozen_epochs: int = _bounded(2, 0, 10_000)
     weight_decay: float = _bounded(1e-4, 0.0, 1.0)
     label_smoothing: float = _bounded(0.1, 0.0, 0.9)
     clip_norm: float = _bounded(5.0, 0.0, 1e6)

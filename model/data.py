@@ -35,11 +35,11 @@ class CaptionData:
             raise DataError(f'"{self.source}" has no split "{name}"; it has {", ".join(sorted(self.splits))}')
         return self.splits[name]
 
-    def validation(self) -> tuple[Example, ...]:
-        """The split that choices are made on: dev, val or validation."""
+    def validation_split(self) -> str:
+        """The split that choices are made on: dev, val or validation; raises DataError."""
         for name in VALIDATION_NAMES:
             if self.splits.get(name):
-                return self.splits[name]
+                return name
         raise DataError(
             f'"{self.source}" has no split to validate on; call one of its splits '
             f"{', '.join(VALIDATION_NAMES[:-1])} or {VALIDATION_NAMES[-1]}"

@@ -28,6 +28,16 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     return any(getattr(torch.cpu, name, bool)() for name in names)
 
 
-def fast_precision(device: torch.device) -> AbstractContextManager[None]:
-    """Run in bfloat16 where that is fast, and in float32 where it is not."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=has_fast_bfloat16(device))
+def training_precision(device: torch.device, name: str) -> AbstractContextManager[None]:
+    """The precision a recipe trains in; bfloat16 only where that is fast."""
+    enabled = name == "bfloat16" and has_fast_bfloat16(device)
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+
+
+def encoding_precision(device: torch.device) -> AbstractContextManager[None]:
+    """The precision photos are encoded in: float16 on a GPU, float32 on a processor.
+
+    Not bfloat16, twice as fast as it is where processors have it: its 8 bits put the features 12 % off, and
+    every fifth caption would be another one than on the machine next to it.
+    """
+    return torch.autocast(device.type, dtype=torch.float16, enabled=device.type == "cuda")

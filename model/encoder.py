@@ -1,37 +1,48 @@
 """Image networks of torchvision that return a grid of features."""
 
+import copy
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
-from typing import Self
+from typing import TypeVar
 
 import torch
 import torchvision
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from model.errors import CheckpointError, RecipeError
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class GridEncoder(nn.Module):
     """A convolutional network without its head: photos (B, 3, S, S) -> grid features (B, N, D)."""
 
-    def __init__(self, *, network: nn.Module, feature_size: int, prefix: str) -> None:
+    def __init__(self, *, network: nn.Sequential, feature_size: int, prefix: str) -> None:
         super().__init__()
         self.network = network
         self.feature_size = feature_size
         self.prefix = prefix
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.network(images).flatten(2).transpose(1, 2)
+        return to_grid(self.network(images))
 
-    def train(self, mode: bool = True) -> Self:
-        """BatchNorm keeps its stored statistics in training too: folded weights have no others."""
-        super().train(mode)
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eval()
-        return self
+    def split(self, trained_blocks: int) -> tuple[nn.Sequential, nn.Sequential]:
+        """The blocks that stay as they are and the last ones, which are trained; raises RecipeError."""
+        if trained_blocks > len(self.network):
+            raise RecipeError(
+                f"encoder.trained_blocks is {trained_blocks}; the network has {len(self.network)} blocks"
+            )
+        cut = len(self.network) - trained_blocks
+        return self.network[:cut], self.network[cut:]
+
+
+def to_grid(maps: Tensor) -> Tensor:
+    """Feature maps (B, D, h, w) -> grid (B, N, D), row by row."""
+    return maps.flatten(2).transpose(1, 2)
 
 
 def _mobilenet_v2() -> GridEncoder:
@@ -86,6 +97,24 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f'"{path}" is damaged: {error}') from error
 
 
-def freeze(encoder: GridEncoder) -> None:
-    """Evaluation mode, no gradients, and the memory order that convolutions like best."""
-    encoder.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+def for_inference(network: Module) -> Module:
+    """A frozen copy that says the same in half the time: each BatchNorm is folded into its convolution."""
+    copied = copy.deepcopy(network).eval().requires_grad_(False)
+    _fold_batch_norms(copied)
+    return copied.to(memory_format=torch.channels_last)
+
+
+def keep_statistics(network: nn.Module) -> None:
+    """BatchNorm keeps its stored statistics in training too: folded weights have no others."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
+
+
+def _fold_batch_norms(module: nn.Module) -> None:
+    for (name, first), (next_name, second) in pairwise(list(module.named_children())):
+        if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+            setattr(module, name, fuse_conv_bn_eval(first, second))
+            setattr(module, next_name, nn.Identity())
+    for child in module.children():
+        _fold_batch_norms(child)

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from model.captioner import TrainedPart
 from model.captioning import caption_photos
 from model.config import TextConfig
 from model.data import Example
-from model.decoders.interface import Decoder
 from model.errors import DataError
 from model.metrics import TOKENIZER, human_scores, score_captions
 from model.predictor import Predictor
@@ -99,8 +99,9 @@ def write_predictions(path: Path, examples: Sequence[Example], captions: Sequenc
     path.write_text(json.dumps(rows, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
+@torch.inference_mode()
 def caption_features(
-    decoder: Decoder,
+    part: TrainedPart,
     features: np.ndarray,
     *,
     vocabulary: Vocabulary,
@@ -111,12 +112,16 @@ def caption_features(
     length_penalty: float,
     batch_size: int = 128,
 ) -> list[str]:
-    """The best caption of each photo in cached grid features (n, N, D)."""
+    """The best caption of each photo in cached feature maps (n, h, w, C)."""
     captions: list[str] = []
     for start in range(0, len(features), batch_size):
-        grid = torch.from_numpy(features[start : start + batch_size].astype(np.float32)).to(device)
+        maps = torch.from_numpy(features[start : start + batch_size].astype(np.float32)).permute(0, 3, 1, 2)
         found = beam_search(
-            decoder, grid, beam_size=beam_size, max_length=max_length, length_penalty=length_penalty
+            part.decoder,
+            part.grid(maps.to(device)),
+            beam_size=beam_size,
+            max_length=max_length,
+            length_penalty=length_penalty,
         )
         captions += [finish(vocabulary.decode(hypotheses[0].tokens), text) for hypotheses in found]
     return captions

@@ -1,4 +1,4 @@
-"""Encoder features computed once and kept on disk, because a frozen encoder says the same every epoch."""
+"""What frozen encoder blocks say, computed once and kept on disk: it is the same every epoch."""
 
 import hashlib
 import json
@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.lib.format import open_memmap
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from model.data import Example
 from model.description import Preprocessing
-from model.devices import fast_precision
-from model.encoder import GridEncoder
+from model.devices import encoding_precision
+from model.encoder import for_inference
 from model.errors import DataError
 from model.images import decode_ahead
 from model.transforms import normalise
@@ -25,7 +25,7 @@ from pictures.errors import PictureError
 BATCH_SIZE = 64
 
 
-def weights_hash(module: torch.nn.Module) -> str:
+def weights_hash(module: nn.Module) -> str:
     """SHA-256 of all learned values and statistics, by name."""
     digest = hashlib.sha256()
     for name, value in sorted(module.state_dict().items()):
@@ -35,38 +35,40 @@ def weights_hash(module: torch.nn.Module) -> str:
 
 
 def cached_features(
-    encoder: GridEncoder,
+    network: nn.Sequential,
     examples: Sequence[Example],
     hashes: Sequence[str],
     *,
     preprocessing: Preprocessing,
     folder: Path,
+    device: torch.device,
     flipped: bool = False,
     progress: bool = False,
 ) -> np.ndarray:
-    """Grid features (n, N, D) float16 of the examples, memory-mapped; of the mirrored photos when `flipped`.
+    """Feature maps (n, h, w, C) float16 of the photos, memory-mapped; of their mirror images when `flipped`.
 
-    The file is named by a hash of encoder weights, preprocessing, photos and mirroring, so it is never stale.
+    The file is named by a hash of network, preprocessing, photos and mirroring, so it is never stale.
     """
-    key = json.dumps([weights_hash(encoder), asdict(preprocessing), list(hashes), flipped])
+    key = json.dumps([weights_hash(network), asdict(preprocessing), list(hashes), flipped])
     path = folder / f"features-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
     if not path.is_file():
-        _encode(encoder, examples, preprocessing, path, flipped=flipped, progress=progress)
+        encoder = for_inference(network).to(device)
+        _encode(encoder, examples, preprocessing, path, device=device, flipped=flipped, progress=progress)
     return np.load(path, mmap_mode="r")
 
 
 @torch.inference_mode()
 def _encode(
-    encoder: GridEncoder,
+    network: nn.Sequential,
     examples: Sequence[Example],
     preprocessing: Preprocessing,
     path: Path,
     *,
+    device: torch.device,
     flipped: bool,
     progress: bool,
 ) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    device = next(encoder.parameters()).device
     # Moved into place when complete: an interrupted run leaves no half-filled cache behind.
     partial = path.with_suffix(".partial")
     rows: np.memmap | None = None
@@ -75,14 +77,14 @@ def _encode(
         photos = decode_ahead((example.path for example in examples), preprocessing)
         while framed := list(islice(photos, BATCH_SIZE)):
             batch = normalise(torch.stack(_readable(framed)).to(device), preprocessing)
-            with fast_precision(device):
-                grid = encoder(batch.flip(3) if flipped else batch)
+            with encoding_precision(device):
+                maps = network(batch.flip(3) if flipped else batch).permute(0, 2, 3, 1)
             if rows is None:
-                shape = (len(examples), *grid.shape[1:])
+                shape = (len(examples), *maps.shape[1:])
                 rows = open_memmap(partial, mode="w+", dtype=np.float16, shape=shape)
-            rows[done : done + len(grid)] = grid.to(torch.float16).cpu().numpy()
-            done += len(grid)
-            bar.update(len(grid))
+            rows[done : done + len(maps)] = maps.to(torch.float16).cpu().numpy()
+            done += len(maps)
+            bar.update(len(maps))
     assert rows is not None
     rows.flush()
     partial.replace(path)

@@ -12,8 +12,8 @@ from torch import Tensor
 from model.captioner import Captioner
 from model.checkpoint import load_checkpoint
 from model.description import Description
-from model.devices import fast_precision, pick_device
-from model.encoder import freeze
+from model.devices import encoding_precision, pick_device
+from model.encoder import for_inference
 from model.errors import ModelError
 from model.search import Hypothesis, beam_search
 from model.text import finish
@@ -57,8 +57,8 @@ class Predictor:
         self.beam_size = beam_size or description.recipe.search.beam_size
         if not 1 <= self.beam_size <= MAX_BEAM_SIZE:
             raise ModelError(f"beam size {self.beam_size} is out of range; choose 1 to {MAX_BEAM_SIZE}")
-        self._captioner = captioner.to(device).eval().requires_grad_(False)
-        freeze(self._captioner.encoder)
+        self._encoder = for_inference(captioner.encoder).to(device)
+        self._decoder = captioner.decoder.to(device).eval().requires_grad_(False)
         self._device = device
 
     @classmethod
@@ -80,7 +80,7 @@ class Predictor:
     def predict_framed(self, images: Sequence[Tensor]) -> list[Prediction]:
         """Caption photos that `model.transforms.frame` has already resized, each (3, size, size) uint8."""
         found = beam_search(
-            self._captioner.decoder,
+            self._decoder,
             self.encode(images),
             beam_size=self.beam_size,
             max_length=self.description.recipe.search.max_length,
@@ -92,8 +92,8 @@ class Predictor:
     def encode(self, images: Sequence[Tensor]) -> Tensor:
         """Framed photos -> grid features (B, N, D) float32."""
         batch = normalise(torch.stack(list(images)).to(self._device), self.description.preprocessing)
-        with fast_precision(self._device):
-            grid = self._captioner.encoder(batch)
+        with encoding_precision(self._device):
+            grid = self._encoder(batch)
         return grid.float()
 
     def _prediction(self, hypotheses: Sequence[Hypothesis]) -> Prediction:

@@ -1,4 +1,4 @@
-"""Teacher-forced training of a decoder over a frozen encoder, with a checkpoint of the best epoch."""
+"""Teacher-forced training of a decoder, and of the last blocks of its encoder, over cached features."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from model.captioner import Captioner
+from model.captioner import Captioner, TrainedPart
 from model.config import Recipe, TrainingConfig
-from model.decoders.interface import Decoder
+from model.devices import training_precision
 from model.errors import TrainingError
 from model.evaluation import caption_features
 from model.metrics import cider
@@ -28,20 +28,20 @@ WARMUP = 0.02
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSet:
-    """Grid features of every photo, once a variant (plain, mirrored), and its captions as token ids."""
+    """Feature maps (n, h, w, C) of all photos, once a variant (plain, mirrored); captions as token ids."""
 
     variants: Sequence[np.ndarray]
     tokens: Sequence[Sequence[Sequence[int]]]
 
     def batches(self, *, batch_size: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """One epoch in the order of its seed: features (B, N, D) and tokens (B, K, T)."""
+        """One epoch in the order of its seed: feature maps (B, C, h, w) and tokens (B, K, T)."""
         random = np.random.default_rng(seed)
         order = random.permutation(len(self.tokens))
         choice = random.integers(len(self.variants), size=len(order))
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
-            grid = np.stack([self.variants[choice[row]][row] for row in rows])
-            yield torch.from_numpy(grid).float(), pad_captions([self.tokens[row] for row in rows])
+            maps = torch.from_numpy(np.stack([self.variants[choice[row]][row] for row in rows]))
+            yield maps.float().permute(0, 3, 1, 2), pad_captions([self.tokens[row] for row in rows])
 
     def steps(self, batch_size: int) -> int:
         """Batches an epoch."""
@@ -67,7 +67,7 @@ def caption_loss(logits: Tensor, targets: Tensor, *, label_smoothing: float = 0.
 
 
 class Trainer:
-    """Trains the decoder of a captioner epoch by epoch; each can be repeated from the state before it."""
+    """Trains a captioner epoch by epoch; each can be repeated from the state before it."""
 
     def __init__(
         self, *, captioner: Captioner, vocabulary: Vocabulary, recipe: Recipe, training_set: TrainingSet
@@ -76,12 +76,14 @@ class Trainer:
         self.recipe = recipe
         self.vocabulary = vocabulary
         self.training_set = training_set
-        self.decoder = captioner.decoder
-        self.device = next(self.decoder.parameters()).device
-        self.average = AveragedModel(self.decoder, avg_fn=_moving_average(self.config.ema_decay))
-        self.optimizer = torch.optim.AdamW(
-            self.decoder.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay
-        )
+        self.part = captioner.trained_part(recipe.encoder.trained_blocks)
+        self.device = next(self.part.parameters()).device
+        self.average = AveragedModel(self.part, avg_fn=_moving_average(self.config.ema_decay))
+        groups = [
+            {"params": list(self.part.decoder.parameters()), "peak": self.config.learning_rate},
+            {"params": list(self.part.head.parameters()), "peak": self.config.encoder_learning_rate},
+        ]
+        self.optimizer = torch.optim.AdamW(groups, weight_decay=self.config.weight_decay)
         self.epoch = 0
         self.best = -1.0
         self._steps = training_set.steps(self.config.batch_size)
@@ -90,7 +92,8 @@ class Trainer:
         """One pass over the photos; returns the mean loss, raises TrainingError when that is no number."""
         seed = self.config.seed * 1_000_003 + self.epoch
         torch.manual_seed(seed)
-        self.decoder.train()
+        self.part.train()
+        self.part.head.requires_grad_(self.epoch >= self.config.frozen_epochs)
         losses = []
         batches = self.training_set.batches(batch_size=self.config.batch_size, seed=seed)
         bar = tqdm(
@@ -101,9 +104,9 @@ class Trainer:
             disable=not progress,
             leave=False,
         )
-        for step, (features, tokens) in enumerate(bar):
+        for step, (maps, tokens) in enumerate(bar):
             self._set_learning_rate(self.epoch * self._steps + step)
-            loss = self._step(features.to(self.device), tokens.to(self.device))
+            loss = self._step(maps.to(self.device), tokens.to(self.device))
             if not math.isfinite(loss):
                 raise TrainingError(
                     f"the loss became {loss} in epoch {self.epoch + 1}, batch {step + 1}; the state after "
@@ -115,9 +118,8 @@ class Trainer:
 
     def validate(self, features: np.ndarray, references: Sequence[Sequence[str]]) -> float:
         """CIDEr-D of greedy captions of the averaged weights."""
-        decoder = cast(Decoder, self.average.module)
         captions = caption_features(
-            decoder.eval(),
+            self.averaged().eval(),
             features,
             vocabulary=self.vocabulary,
             text=self.recipe.text,
@@ -129,26 +131,29 @@ class Trainer:
         tokenized = [[ptb_words(reference) for reference in group] for group in references]
         return cider([ptb_words(caption) for caption in captions], tokenized)
 
+    def averaged(self) -> TrainedPart:
+        """The moving average of what is trained: what a checkpoint keeps."""
+        return cast(TrainedPart, self.average.module)
+
     def save(self, path: Path) -> None:
         """Write everything that `load` needs to go on after this epoch."""
-        state = TrainingState(self.epoch, self.best, self.decoder, self.average, self.optimizer, self.recipe)
+        state = TrainingState(self.epoch, self.best, self.part, self.average, self.optimizer, self.recipe)
         save_state(path, state)
 
     def load(self, path: Path) -> None:
         """Go on from a saved epoch; raises TrainingError for another recipe's state."""
-        state = TrainingState(self.epoch, self.best, self.decoder, self.average, self.optimizer, self.recipe)
+        state = TrainingState(self.epoch, self.best, self.part, self.average, self.optimizer, self.recipe)
         self.epoch, self.best = load_state(path, state)
 
-    def _step(self, features: Tensor, tokens: Tensor) -> float:
-        bfloat16 = self.config.precision == "bfloat16"
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bfloat16):
-            logits = self.decoder(features, tokens[:, :, :-1])
+    def _step(self, maps: Tensor, tokens: Tensor) -> float:
+        with training_precision(self.device, self.config.precision):
+            logits = self.part(maps, tokens[:, :, :-1])
         loss = caption_loss(logits, tokens[:, :, 1:], label_smoothing=self.config.label_smoothing)
         self.optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(self.decoder.parameters(), self.config.clip_norm)
+        nn.utils.clip_grad_norm_(self.part.parameters(), self.config.clip_norm)
         self.optimizer.step()
-        self.average.update_parameters(self.decoder)
+        self.average.update_parameters(self.part)
         return loss.item()
 
     def _set_learning_rate(self, step: int) -> None:
@@ -156,7 +161,7 @@ class Trainer:
         warmup = max(1, round(WARMUP * total))
         cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / total)))
         for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * min(1.0, (step + 1) / warmup) * cosine
+            group["lr"] = group["peak"] * min(1.0, (step + 1) / warmup) * cosine
 
 
 def _moving_average(decay: float) -> Callable[[Tensor, Tensor, Any], Tensor]:

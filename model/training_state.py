@@ -15,11 +15,11 @@ from model.errors import TrainingError
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Epochs done, the best validation score, and the parts whose tensors are saved and restored in place."""
+    """Epochs done, the best validation score, and what is saved of and restored to: `part` is trained."""
 
     epoch: int
     best: float
-    decoder: nn.Module
+    part: nn.Module
     average: nn.Module
     optimizer: Optimizer
     recipe: Recipe
@@ -27,7 +27,7 @@ class TrainingState:
 
 def save_state(path: Path, state: TrainingState) -> None:
     """Write the state beside its old one and swap them; raises TrainingError when the disk is full."""
-    tensors = {f"decoder.{name}": value for name, value in state.decoder.state_dict().items()}
+    tensors = {f"part.{name}": value for name, value in state.part.state_dict().items()}
     tensors |= {f"average.{name}": value for name, value in state.average.state_dict().items()}
     for number, values in state.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{name}": value for name, value in values.items()}
@@ -57,15 +57,15 @@ def load_state(path: Path, state: TrainingState) -> tuple[int, float]:
             f'the training state "{path}" belongs to another recipe; resume with the recipe it began with'
         )
 
-    def part(prefix: str) -> dict[str, object]:
+    def tensors_of(prefix: str) -> dict[str, object]:
         return {
             name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)
         }
 
-    state.decoder.load_state_dict(part("decoder."))
-    state.average.load_state_dict(part("average."))
+    state.part.load_state_dict(tensors_of("part."))
+    state.average.load_state_dict(tensors_of("average."))
     moments: dict[int, dict[str, object]] = {}
-    for name, value in part("optimizer.").items():
+    for name, value in tensors_of("optimizer.").items():
         number, _, key = name.partition(".")
         moments.setdefault(int(number), {})[key] = value
     groups = state.optimizer.state_dict()["param_groups"]

@@ -64,7 +64,11 @@ def tiny_checkpoint(
     # Without this every word is about as likely as the next, and rounding would decide between beams.
     captioner.decoder.get_parameter("embedding.weight").data *= 8
     description = Description(
-        name="tiny", recipe=small_recipe, vocabulary=vocabulary, preprocessing=preprocessing_of(small_recipe)
+        name="tiny",
+        recipe=small_recipe,
+        vocabulary=vocabulary,
+        preprocessing=preprocessing_of(small_recipe),
+        licence="For tests.",
     )
     folder = tmp_path_factory.mktemp("tiny")
     save_checkpoint(folder, captioner.state_dict(), description)

@@ -31,14 +31,14 @@ def test_the_flickr8k_layout_is_read_by_split(tmp_path: Path) -> None:
     data = read_data(_flickr8k(tmp_path, CAPTIONS, train="1.jpg\n2.jpg\n", dev="3.jpg\n"))
     assert [example.path.name for example in data.split("train")] == ["1.jpg", "2.jpg"]
     assert data.split("train")[0].captions == ("A dog .", "A dog, again")
-    assert data.validation() == data.split("dev")
+    assert data.validation_split() == "dev"
 
 
 def test_without_lists_everything_is_for_training(tmp_path: Path) -> None:
     data = read_data(_flickr8k(tmp_path, CAPTIONS))
     assert len(data.split("train")) == 3
     with pytest.raises(DataError, match="no split to validate on"):
-        data.validation()
+        data.validation_split()
 
 
 def test_a_karpathy_json_is_read_and_restval_is_for_training(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_a_karpathy_json_is_read_and_restval_is_for_training(tmp_path: Path) -> 
     (tmp_path / "dataset.json").write_text(json.dumps({"images": images}))
     data = read_data(tmp_path)
     assert data.split("train")[0].path == tmp_path / "val2014" / "1.jpg"
-    assert data.validation()[0].captions == ("A cat.", "Cats.")
+    assert data.split(data.validation_split())[0].captions == ("A cat.", "Cats.")
 
 
 def test_coco_jsons_are_read_by_the_split_in_their_name(tmp_path: Path) -> None:

@@ -64,18 +64,16 @@ def test_rouge_of_nothing_in_common_is_zero() -> None:
 
 
 def test_cider_of_the_reference_itself_is_ten() -> None:
-    assert cider(
-        words("a dog runs on sand", "two men in boats"),
-        [words("a dog runs on sand"), words("two men in boats")],
-    ) == (pytest.approx(10))
+    captions = words("a dog runs on sand", "two men in boats")
+    assert cider(captions, [[caption] for caption in captions]) == pytest.approx(10)
 
 
 def test_cider_by_hand() -> None:
-    # Four images; "a" stands under all of them and weighs log(4/4) = 0, every other word stands under one.
+    # Four images; "a" stands under all of them and weighs log(4/4) = 0, all others stand under one.
     references = [words("a dog runs"), words("a cat sits"), words("a man swims"), words("a car stops")]
     hypotheses = words("a dog sleeps", "a cat sits", "a man swims", "a car stops")
     rare = math.log(4)
-    # First image: the unigrams {dog, sleeps} and {dog, runs} share one of two, the bigrams {a dog, dog sleeps}
+    # First image: unigrams {dog, sleeps} and {dog, runs} share one of two, bigrams {a dog, dog sleeps}
     # and {a dog, dog runs} too; the trigrams differ, there is no 4-gram. Equal lengths: no penalty.
     unigrams = rare * rare / (math.sqrt(2) * rare) ** 2
     bigrams = unigrams

@@ -10,7 +10,7 @@ from model.attention import AdditiveAttention
 from model.captioner import build_captioner
 from model.config import Recipe, override
 from model.decoders.attention_lstm import AttentionLSTM
-from model.encoder import build_encoder, load_base_weights
+from model.encoder import build_encoder, for_inference, load_base_weights, to_grid
 from model.errors import CheckpointError, RecipeError
 from model.vocabulary import Vocabulary
 
@@ -35,11 +35,43 @@ def test_the_encoder_returns_a_grid_of_49_regions_at_224_pixels() -> None:
         assert encoder(torch.zeros(1, 3, 64, 96)).shape == (1, 6, 1280)
 
 
-def test_batch_norm_keeps_its_statistics_in_training() -> None:
-    encoder = build_encoder("mobilenet_v2").train()
-    before = {name: value.clone() for name, value in encoder.named_buffers()}
-    encoder(torch.randn(2, 3, 64, 64))
-    assert all(torch.equal(value, before[name]) for name, value in encoder.named_buffers())
+def test_batch_norm_keeps_its_statistics_in_training(small_recipe: Recipe, vocabulary: Vocabulary) -> None:
+    part = (
+        build_captioner(override(small_recipe, ["encoder.trained_blocks=19"]), vocabulary)
+        .trained_part(19)
+        .train()
+    )
+    before = {name: value.clone() for name, value in part.named_buffers()}
+    part.grid(torch.randn(2, 3, 64, 64))
+    assert all(torch.equal(value, before[name]) for name, value in part.named_buffers())
+
+
+def test_an_encoder_for_inference_says_the_same_and_leaves_the_original_alone() -> None:
+    torch.manual_seed(0)
+    encoder = build_encoder("mobilenet_v2").eval()
+    for name, value in encoder.named_buffers():
+        if value.is_floating_point():
+            value.uniform_(0.5, 1.5) if name.endswith("var") else value.normal_(std=0.1)
+    names, images = list(encoder.state_dict()), torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        expected = encoder(images)
+        torch.testing.assert_close(for_inference(encoder)(images), expected, rtol=1e-3, atol=1e-4)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in for_inference(encoder).modules())
+    assert list(encoder.state_dict()) == names
+
+
+@pytest.mark.parametrize("trained_blocks", [0, 5, 19])
+def test_an_encoder_in_two_parts_says_what_it_says_whole(trained_blocks: int) -> None:
+    encoder = build_encoder("mobilenet_v2").eval()
+    frozen, trained = encoder.split(trained_blocks)
+    images = torch.randn(1, 3, 64, 64)
+    assert len(trained) == trained_blocks
+    assert torch.equal(to_grid(trained(frozen(images))), encoder(images))
+
+
+def test_more_trained_blocks_than_there_are_are_refused() -> None:
+    with pytest.raises(RecipeError, match="trained_blocks is 20; the network has 19"):
+        build_encoder("mobilenet_v2").split(20)
 
 
 def test_base_weights_come_from_a_file_in_the_layout_of_torchvision(tmp_path: Path) -> None:

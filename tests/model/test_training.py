@@ -42,7 +42,7 @@ def eight(small_recipe: Recipe) -> tuple[Recipe, Vocabulary, TrainingSet]:
     """Eight images of random features with a caption each."""
     words = [caption.split() for caption in CAPTIONS]
     vocabulary = Vocabulary.build(words, min_count=1)
-    features = np.random.default_rng(5).normal(size=(8, 4, 1280)).astype(np.float16)
+    features = np.random.default_rng(5).normal(size=(8, 2, 2, 1280)).astype(np.float16)
     tokens = [[vocabulary.encode(caption, max_length=8)] for caption in words]
     recipe = override(small_recipe, FAST)
     return recipe, vocabulary, TrainingSet(variants=[features], tokens=tokens)
@@ -56,13 +56,12 @@ def _trainer(recipe: Recipe, vocabulary: Vocabulary, training_set: TrainingSet) 
 
 def test_padding_does_not_change_loss(eight: tuple[Recipe, Vocabulary, TrainingSet]) -> None:
     recipe, vocabulary, training_set = eight
-    decoder = build_captioner(recipe, vocabulary).decoder.eval()
-    features = torch.from_numpy(training_set.variants[0]).float()
+    part = build_captioner(recipe, vocabulary).trained_part(0).eval()
+    maps = torch.from_numpy(training_set.variants[0]).float().permute(0, 3, 1, 2)
     tokens = pad_captions(training_set.tokens)
     padded = torch.nn.functional.pad(tokens, (0, 3, 0, 2))
     losses = [
-        caption_loss(decoder(features, t[:, :, :-1]), t[:, :, 1:], label_smoothing=0.1)
-        for t in (tokens, padded)
+        caption_loss(part(maps, t[:, :, :-1]), t[:, :, 1:], label_smoothing=0.1) for t in (tokens, padded)
     ]
     assert padded.shape == (8, 3, tokens.shape[2] + 3)
     torch.testing.assert_close(*losses)
@@ -80,7 +79,7 @@ def test_overfits_eight_images(eight: tuple[Recipe, Vocabulary, TrainingSet]) ->
     assert losses[-1] < 0.05 < losses[0]
     for beam_size in (1, 3):
         captions = caption_features(
-            trainer.decoder.eval(),
+            trainer.part.eval(),
             training_set.variants[0],
             vocabulary=vocabulary,
             text=dataclasses.replace(recipe.text, capital=False, final_stop=False),
@@ -93,7 +92,7 @@ def test_overfits_eight_images(eight: tuple[Recipe, Vocabulary, TrainingSet]) ->
 
 
 def test_each_epoch_sees_every_photo_once_in_its_own_order() -> None:
-    numbers = np.arange(10, dtype=np.float16).reshape(10, 1, 1)
+    numbers = np.arange(10, dtype=np.float16).reshape(10, 1, 1, 1)
     training_set = TrainingSet(variants=[numbers, -numbers], tokens=[[[1, 4, 2]]] * 10)
     epochs = [
         torch.cat([grid.flatten() for grid, _ in training_set.batches(batch_size=4, seed=seed)])
@@ -121,7 +120,7 @@ def test_a_resumed_run_equals_one_that_was_never_stopped(
     assert resumed.epoch == 2
     for _ in range(2):
         resumed.train_epoch()
-    for part in ("decoder", "average"):
+    for part in ("part", "average"):
         expected = getattr(whole, part).state_dict()
         for name, value in getattr(resumed, part).state_dict().items():
             assert torch.equal(value, expected[name]), f"{part}.{name}"
@@ -187,8 +186,36 @@ def test_a_run_leaves_a_checkpoint_that_captions(
     assert read_description(tmp_path / "out") == description
     assert description.lineage["training_photos"] == 8
     assert len(description.lineage["training_data_sha256"]) == 64
-    assert description.scores["validation"]["epoch"] in (1, 2)
+    assert description.lineage["best_epoch"] in (1, 2)
+    assert (description.scores["split"], description.scores["n"]) == ("dev", 4)
     assert Predictor.load(tmp_path / "out", device="cpu").predict([drawn(1)])[0].text.endswith(".")
+
+
+def test_the_last_blocks_of_the_encoder_learn_once_the_decoder_has_begun(
+    eight: tuple[Recipe, Vocabulary, TrainingSet],
+) -> None:
+    recipe, vocabulary, training_set = eight
+    recipe = override(recipe, ["encoder.trained_blocks=2", "training.frozen_epochs=1", "training.epochs=3"])
+    maps = training_set.variants[0][..., :160]
+    trainer = _trainer(recipe, vocabulary, dataclasses.replace(training_set, variants=[maps]))
+
+    def head() -> dict[str, torch.Tensor]:
+        return {name: value.clone() for name, value in trainer.part.head.named_parameters()}
+
+    first = head()
+    trainer.train_epoch()
+    second = head()
+    assert all(torch.equal(value, first[name]) for name, value in second.items())
+    trainer.train_epoch()
+    assert not any(torch.equal(value, second[name]) for name, value in head().items())
+
+
+def test_what_is_trained_ends_up_in_the_checkpoint(run: Run, tmp_path: Path, tiny_checkpoint: Path) -> None:
+    run("encoder.trained_blocks=2", "training.frozen_epochs=0", "training.epochs=1", base=tiny_checkpoint)
+    before, after = (load_checkpoint(folder)[0].encoder for folder in (tiny_checkpoint, tmp_path / "out"))
+    for block, (old, new) in enumerate(zip(before.network, after.network, strict=True)):
+        same = all(torch.equal(value, new.state_dict()[name]) for name, value in old.state_dict().items())
+        assert same == (block < 17), f"block {block}"
 
 
 def test_a_run_goes_on_after_its_last_epoch(run: Run, tmp_path: Path) -> None:
@@ -211,12 +238,13 @@ def test_features_are_computed_once_for_the_same_photos(run: Run, tmp_path: Path
 def test_a_run_from_a_checkpoint_keeps_its_encoder_and_extends_its_words(
     run: Run, tmp_path: Path, tiny_checkpoint: Path
 ) -> None:
-    described = run(base=tiny_checkpoint)
+    described = run("data.licence=Ask me.", base=tiny_checkpoint)
     old, old_description = load_checkpoint(tiny_checkpoint)
     new, _ = load_checkpoint(tmp_path / "out")
     known = old_description.vocabulary.words
     assert described.vocabulary.words[: len(known)] == known
     assert "thing" in described.vocabulary
+    assert described.licence == "For tests. Ask me."
     assert described.lineage["parent_weights_sha256"] == old_description.weights_sha256
     for name, value in old.encoder.state_dict().items():
         assert torch.equal(new.encoder.state_dict()[name], value), name
