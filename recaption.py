@@ -1,7 +1,11 @@
 """The command line: one group; each command is imported when it is called."""
 
 import importlib
+import os
+import signal
 import sys
+import threading
+import time
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +29,7 @@ COMMANDS = {
     "migrate": ("catalog.commands:migrate_command", "Create the database or bring it to this release."),
     "user": ("catalog.commands:user_group", "Add users."),
 }
+PARENT_CHECK = 1.0  # seconds between two looks at whether the parent still lives
 ERRORS = ("pictures.errors:PictureError", "model.errors:ModelError", "catalog.errors:CatalogError")
 
 
@@ -51,10 +56,13 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup)
 @click.version_option(version("recaption"), prog_name="recaption")
+@click.option("--with-parent", is_flag=True, hidden=True, help="End when the process that started this ends.")
 @click.pass_context
-def cli(context: click.Context) -> None:
+def cli(context: click.Context, with_parent: bool) -> None:
     """Caption photo archives in bulk, correct the captions, and keep the pairs as datasets."""
     context.obj = Installation()
+    if with_parent:
+        _end_with_parent()
 
 
 def main() -> None:
@@ -66,6 +74,18 @@ def main() -> None:
             raise
         click.echo(f"Error: {error}", err=True)
         sys.exit(2)
+
+
+def _end_with_parent() -> None:
+    """Ask this process to end once its parent has: a child must not outlive its supervisor."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(PARENT_CHECK)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent watch", daemon=True).start()
 
 
 def _load(place: str) -> Any:

@@ -73,17 +73,14 @@ def demo(installation: Any, photos: Path | None, port: int) -> None:
 @click.command()
 @host_option
 @port_option
-@click.option("--with-parent", is_flag=True, hidden=True, help="End when the process that started this ends.")
-def web(host: str, port: int, with_parent: bool) -> None:
+def web(host: str, port: int) -> None:
     """Run the dashboard alone, without a worker and without supervision."""
     from dashboard.app import create_app
-    from dashboard.server import end_with_parent, serve
+    from dashboard.server import serve
 
     settings = load_settings()
     if host not in WILDCARDS:
         settings = dataclasses.replace(settings, trusted_hosts=(*settings.trusted_hosts, host))
-    if with_parent:
-        end_with_parent()
     one_writer = settings.database_url.startswith("sqlite")
     serve(lambda: create_app(settings), host, port, processes=1 if one_writer else 2)
 

@@ -28,7 +28,6 @@ SAMPLES = (
     "astronaut.png",
     "camera.png",
     "chelsea.png",
-    "clock_motion.png",
     "coffee.png",
     "hubble_deep_field.jpg",
     "motorcycle_left.png",

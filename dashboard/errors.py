@@ -8,7 +8,7 @@ from flask import Flask, current_app, jsonify, redirect, render_template, reques
 from flask.typing import ResponseReturnValue
 from flask_limiter import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import DBAPIError, TimeoutError
+from sqlalchemy.exc import DBAPIError, IntegrityError, TimeoutError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, SecurityError, Unauthorized
 from werkzeug.http import HTTP_STATUS_CODES
 
@@ -46,6 +46,7 @@ class Problem:
 def init_app(app: Flask) -> None:
     app.register_error_handler(catalog.CatalogError, catalog_error)
     app.register_error_handler(PictureError, picture_error)
+    app.register_error_handler(IntegrityError, integrity_error)
     app.register_error_handler(DBAPIError, database_error)
     app.register_error_handler(TimeoutError, database_error)
     app.register_error_handler(HTTPError, schema_error)
@@ -67,6 +68,13 @@ def catalog_error(error: catalog.CatalogError) -> ResponseReturnValue:
 
 def picture_error(error: PictureError) -> ResponseReturnValue:
     return answer(Problem(422, str(error), {"reason": error.reason}))
+
+
+def integrity_error(error: IntegrityError) -> ResponseReturnValue:
+    """A row that the database refuses because of another, written in the same moment."""
+    return answer(
+        Problem(409, "Somebody else saved the same thing in the same moment; reload and try again.")
+    )
 
 
 def database_error(error: Exception) -> ResponseReturnValue:

@@ -18,8 +18,8 @@ WILDCARDS = ("0.0.0.0", "::")
 def children(database: Database, host: str, port: int, *, with_worker: bool) -> list[Child]:
     """The web server and, if wanted, a worker whose leases expire at once when it dies."""
     # The console script beside this interpreter: `python -m` would put the working directory first.
-    recaption = str(Path(sys.executable).with_name("recaption"))
-    web = Child("the web server", [recaption, "web", "--host", host, "--port", str(port), "--with-parent"])
+    recaption = [str(Path(sys.executable).with_name("recaption")), "--with-parent"]
+    web = Child("the web server", [*recaption, "web", "--host", host, "--port", str(port)])
     if not with_worker:
         return [web]
     name = f"{socket.gethostname()}:embedded"
@@ -28,7 +28,7 @@ def children(database: Database, host: str, port: int, *, with_worker: bool) -> 
         with database.writing() as session:
             workers.bury(session, name)
 
-    command = [recaption, "worker", "--name", name, "--log-level", "WARNING", "--with-parent"]
+    command = [*recaption, "worker", "--name", name, "--log-level", "WARNING"]
     return [web, Child("the worker", command, after_death=bury)]
 
 

@@ -1,9 +1,5 @@
 """The web server: gunicorn with threads, told everything here and nothing by the working directory."""
 
-import os
-import signal
-import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +8,6 @@ from gunicorn.app.base import BaseApplication
 THREADS = 8
 REQUEST_TIMEOUT = 300  # seconds; a large upload over a slow line takes its time
 GRACE = 5  # seconds in which requests may end
-PARENT_CHECK = 1.0  # seconds between two looks at whether the parent still lives
 
 
 class Server(BaseApplication):
@@ -44,15 +39,3 @@ def serve(make_app: Callable[[], Any], host: str, port: int, *, processes: int =
         "control_socket_disable": True,
     }
     Server(make_app, options).run()
-
-
-def end_with_parent() -> None:
-    """End this server when the process that started it ends, however it ended."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(PARENT_CHECK)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, name="parent watch", daemon=True).start()

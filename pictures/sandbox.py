@@ -53,8 +53,9 @@ class _ChildLost(Exception):
 class DecodingProcess:
     """Owns one long-lived child, started on first use and replaced when it is lost; use it as a context.
 
-    A picture of more than `max_pixels` is refused. `memory_limit` is the child's address space in bytes (macOS
-    does not enforce it), `seconds` the time one file may take. Threads may share it and take turns; after a fork, the new process needs one of its own.
+    A picture of more than `max_pixels` is refused. `memory_limit` is the child's address space in bytes
+    (macOS does not enforce it), `seconds` the time one file may take. Threads may share it and take turns;
+    after a fork, the new process needs one of its own.
     """
 
     def __init__(

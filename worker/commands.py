@@ -5,8 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
 import click
@@ -14,20 +12,15 @@ import click
 from catalog.settings import child_environment, load_settings
 from worker import app, devices
 
-PARENT_CHECK = 1.0  # seconds between two looks at whether the parent still lives
-
 
 @click.command("worker")
 @click.option("--name", help="The worker's name on the jobs page.  [default: host and process id]")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--log-level", default="INFO", show_default=True)
-@click.option("--with-parent", is_flag=True, hidden=True, help="End when the process that started this ends.")
-def worker(name: str | None, device: str, log_level: str, with_parent: bool) -> None:
+def worker(name: str | None, device: str, log_level: str) -> None:
     """Caption for the jobs of this installation, with one process a device."""
     settings = load_settings()
     name = name or f"{socket.gethostname()}:{os.getpid()}"
-    if with_parent:
-        _end_with_parent()
     gpus = devices.cuda_devices() if device == "auto" else []
     if len(gpus) > 1:
         _one_process_each(name, gpus, log_level)
@@ -60,14 +53,3 @@ def _one_process_each(name: str, gpus: list[str], log_level: str) -> None:
     signal.signal(signal.SIGTERM, pass_on)
     signal.signal(signal.SIGINT, pass_on)
     sys.exit(max(process.wait() for process in processes))
-
-
-def _end_with_parent() -> None:
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(PARENT_CHECK)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, name="parent watch", daemon=True).start()

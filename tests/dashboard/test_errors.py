@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 from apiflask import APIFlask
+from sqlalchemy.exc import IntegrityError
 
 from catalog import errors
 from catalog.settings import Settings
@@ -39,6 +40,14 @@ def test_each_error_of_the_catalog_has_its_status(app: APIFlask, error: Exceptio
     assert response.json == {"status": EXPECTED[error], "title": response.json["title"], "detail": "no"} | (
         {"reason": "corrupt"} if isinstance(error, CorruptPicture) else {}
     )
+
+
+def test_two_who_save_the_same_name_in_one_moment_meet_a_conflict(app: APIFlask) -> None:
+    refused = IntegrityError("INSERT", {}, Exception("UNIQUE constraint failed"))
+    with app.test_request_context("/api/v1/x"):
+        response = app.make_response(app.handle_user_exception(refused))
+    assert response.status_code == 409
+    assert "INSERT" not in response.get_data(as_text=True)
 
 
 def test_people_get_a_page_and_programs_get_a_problem(admin: Visitor) -> None:
