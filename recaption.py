@@ -30,7 +30,12 @@ COMMANDS = {
     "user": ("catalog.commands:user_group", "Add users."),
 }
 PARENT_CHECK = 1.0  # seconds between two looks at whether the parent still lives
-ERRORS = ("pictures.errors:PictureError", "model.errors:ModelError", "catalog.errors:CatalogError")
+ERRORS = (
+    "pictures.errors:PictureError",
+    "model.errors:ModelError",
+    "catalog.errors:CatalogError",
+    "sqlalchemy.exc:OperationalError",
+)
 
 
 @dataclass(frozen=True)
@@ -66,13 +71,14 @@ def cli(context: click.Context, with_parent: bool) -> None:
 
 
 def main() -> None:
-    """Run a command; an error of one of the rooms is one line on stderr and exit code 2."""
+    """Run a command; an error of a room, the system or the database is one line on stderr and exit code 2."""
     try:
         cli()
     except Exception as error:
-        if not isinstance(error, tuple(_load(place) for place in ERRORS)):
+        if not isinstance(error, (OSError, *(_load(place) for place in ERRORS))):
             raise
-        click.echo(f"Error: {error}", err=True)
+        # The database's own words, without the statement that it was given.
+        click.echo(f"Error: {getattr(error, 'orig', None) or error}", err=True)
         sys.exit(2)
 
 

@@ -26,7 +26,7 @@ def create_user(session: Session, *, name: str, role: Role, password: str | None
         raise InvalidInput(f"{name[:60]!r} cannot name a user; use 1 to {NAME_LENGTH} printable characters")
     if password is not None and len(password) < PASSWORD_LENGTH:
         raise InvalidInput(f"the password is too short; use at least {PASSWORD_LENGTH} characters")
-    if session.scalar(select(User.id).where(func.lower(User.name) == name.lower())):
+    if session.scalar(select(User.id).where(func.lower(User.name) == func.lower(name))):
         raise Conflict(f"a user called {name!r} exists already; choose another name")
     user = User(
         name=name,
@@ -40,7 +40,7 @@ def create_user(session: Session, *, name: str, role: Role, password: str | None
 
 
 def by_name(session: Session, name: str) -> User:
-    user = session.scalar(select(User).where(func.lower(User.name) == name.strip().lower()))
+    user = session.scalar(select(User).where(func.lower(User.name) == func.lower(name.strip())))
     if user is None:
         raise NotFound(f"there is no user called {name!r}; `recaption user add` makes one")
     return user

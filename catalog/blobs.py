@@ -50,6 +50,8 @@ class BlobStore:
             data = self.path(sha256).read_bytes()
         except FileNotFoundError:
             raise MissingBlob(f"blob {sha256} is missing from the store; restore it from a backup") from None
+        except OSError as error:
+            raise MissingBlob(f"blob {sha256} cannot be read: {error.strerror}; check the disk") from error
         if hashlib.sha256(data).hexdigest() != sha256:
             raise MissingBlob(
                 f"blob {sha256} is damaged: its bytes changed on disk; restore it from a backup"

@@ -21,6 +21,7 @@ from catalog.schema import (
     User,
     utc_now,
 )
+from catalog.text import storable
 
 TEXT_LENGTH = 10_000  # characters
 MACHINE_MADE = {Origin.MODEL, Origin.ACCEPTED_UNCHANGED}
@@ -99,7 +100,7 @@ def revise(
     an empty text.
     """
     items.lock(session, caption.item_id)
-    session.refresh(caption)
+    caption = _as_it_is_now(session, caption.id)
     if caption.version != version:
         raise StaleCaption(caption_id=caption.id, version=caption.version, current=caption.text, yours=text)
     new_text = caption.text if text is None else clean(text)
@@ -141,7 +142,7 @@ def save_draft(
     draft = Draft(
         item_id=item.id,
         user_id=user.id,
-        text=text,
+        text=storable(text, keep="\n"),
         caption_id=caption.id if caption else None,
         caption_version=(version or caption.version) if caption else None,
         updated_at=utc_now(),
@@ -154,11 +155,11 @@ def draft_of(session: Session, item: Item, user: User) -> Draft | None:
 
 
 def clean(text: str) -> str:
-    """The text as it is stored: no outer blanks, no control characters but line ends.
+    """The text as it is stored: no outer blanks, no control characters but ends of lines.
 
     Raises InvalidInput when nothing is left, or too much.
     """
-    kept = "".join(letter for letter in text if letter == "\n" or letter.isprintable()).strip()
+    kept = storable(text, keep="\n").strip()
     if not kept:
         raise InvalidInput("the caption is empty; write some words, or reject it instead")
     if len(kept) > TEXT_LENGTH:
@@ -187,6 +188,13 @@ def refresh_review_state(session: Session, item_ids: Sequence[int]) -> None:
         update(Item).where(Item.id.in_(item_ids)).values(review_state=derived),
         execution_options={"synchronize_session": False},
     )
+
+
+def _as_it_is_now(session: Session, caption_id: int) -> Caption:
+    caption = session.get(Caption, caption_id, populate_existing=True)
+    if caption is None:
+        raise NotFound(f"caption {caption_id} was replaced or deleted meanwhile; reload the page")
+    return caption
 
 
 def _decided(session: Session, caption: Caption, user: User | None) -> None:

@@ -30,7 +30,9 @@ def active(session: Session) -> Checkpoint:
 def by_name(session: Session, name: str) -> Checkpoint:
     checkpoint = session.scalar(select(Checkpoint).where(Checkpoint.name == name))
     if checkpoint is None:
-        raise NotFound(f"there is no checkpoint called {name!r}; `recaption checkpoint list` names them all")
+        raise NotFound(
+            f"there is no checkpoint called {name!r}; the dashboard's page of checkpoints names them all"
+        )
     return checkpoint
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from catalog.captions import refresh_review_state
 from catalog.database import database_clock
 from catalog.errors import StaleToken
+from catalog.fence import fence
 from catalog.jobs import may_write
 from catalog.schema import (
     Caption,
@@ -163,8 +164,9 @@ def record(session: Session, held: Claim, outcomes: Sequence[Outcome]) -> None:
     written = {one.item_id: one for one in outcomes if isinstance(one, Written)}
     unreadable = [one for one in outcomes if isinstance(one, Unreadable)]
     allowed = _lock_and_ask(session, held, list(written))
-    replaced = _take_away(session, allowed) if held.mode == "replace" else {}
-    _write_captions(session, held, [written[item_id] for item_id in allowed], replaced)
+    if held.mode == "replace":
+        _take_away(session, held, allowed)
+    _write_captions(session, held, [written[item_id] for item_id in allowed])
     done = _settle(session, held, allowed, JobItemState.DONE)
     skipped = _settle(session, held, sorted(set(written) - set(allowed)), JobItemState.SKIPPED)
     failed = sum(_settle(session, held, [one.item_id], JobItemState.FAILED, one.error) for one in unreadable)
@@ -174,10 +176,15 @@ def record(session: Session, held: Claim, outcomes: Sequence[Outcome]) -> None:
 
 def fail_job(session: Session, held: Claim, error: str) -> None:
     """End a job that no worker can do, such as one whose checkpoint is gone; what is done stays."""
-    _prove(session, held, lease_expires=None)
-    unfinished = update(Chunk).where(Chunk.job_id == held.job_id, Chunk.state != ChunkState.FINISHED)
-    session.execute(unfinished.values(state=ChunkState.FINISHED, token=Chunk.token + 1))
-    waiting = update(JobItem).where(JobItem.job_id == held.job_id, JobItem.state == JobItemState.QUEUED)
+    _prove(session, held, state=ChunkState.FINISHED, lease_expires=None)
+    # The chunks that other workers hold are theirs to end: waiting for each other's would be a deadlock.
+    fence(session, and_(Chunk.job_id == held.job_id, Chunk.state == ChunkState.WAITING))
+    ended_chunks = select(Chunk.number).where(Chunk.job_id == held.job_id, Chunk.state == ChunkState.FINISHED)
+    waiting = update(JobItem).where(
+        JobItem.job_id == held.job_id,
+        JobItem.state == JobItemState.QUEUED,
+        JobItem.chunk_number.in_(ended_chunks),
+    )
     failed = _changed(session, waiting.values(state=JobItemState.FAILED, error=error, in_hand=False))
     _count(session, held.job_id, failed=failed)
     ended = {"state": JobState.FAILED, "error": error, "finished_at": utc_now()}
@@ -262,19 +269,24 @@ def _settle(
     return _changed(session, waiting.values(state=state, in_hand=False, error=error))
 
 
-def _take_away(session: Session, item_ids: Sequence[int]) -> dict[int, str]:
-    """Delete the captions that a replacing job may replace; returns their texts for the history."""
-    texts: dict[int, str] = {}
+def _take_away(session: Session, held: Claim, item_ids: Sequence[int]) -> None:
+    """Delete the captions that a replacing job may replace, and say so in the history."""
     for caption in session.scalars(select(Caption).where(Caption.item_id.in_(item_ids))).all():
-        texts[caption.item_id] = caption.text
+        entry = HistoryEntry(
+            item_id=caption.item_id,
+            caption_id=caption.id,
+            action="replaced",
+            job_id=held.job_id,
+            version=caption.version,
+            text_before=caption.text,
+            state_before=caption.state,
+        )
+        session.add(entry)
         session.delete(caption)
     session.flush()
-    return texts
 
 
-def _write_captions(
-    session: Session, held: Claim, written: Sequence[Written], replaced: dict[int, str]
-) -> None:
+def _write_captions(session: Session, held: Claim, written: Sequence[Written]) -> None:
     if not written:
         return
     made = {"job_id": held.job_id, "checkpoint_id": held.checkpoint_id, "origin": Origin.MODEL}
@@ -297,10 +309,9 @@ def _write_captions(
         {
             "item_id": one.item_id,
             "caption_id": caption_id,
-            "action": "captioned again" if one.item_id in replaced else "captioned",
+            "action": "captioned",
             "job_id": held.job_id,
             "version": 1,
-            "text_before": replaced.get(one.item_id),
             "text_after": one.text,
             "state_after": CaptionState.CANDIDATE,
         }

@@ -3,18 +3,20 @@
 import json
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session
 
 from catalog import accounts, checkpoints, collections, exports, ingest, items, jobs, workers
 from catalog.blobs import BlobStore
 from catalog.database import Database, migrate
-from catalog.errors import NotFound
+from catalog.errors import Conflict, NotFound
 from catalog.queue import Queue
-from catalog.schema import Job, JobState, Role
+from catalog.schema import Collection, Item, Job, JobState, Role
 from catalog.settings import Settings, load_settings
 from pictures.sandbox import DecodingProcess
 
@@ -74,15 +76,19 @@ def delete_command(target: str, yes: bool) -> None:
     """Delete a collection by name, or an item by id, with the pictures that nothing else uses."""
     settings = load_settings()
     database = opened(settings)
+    with database.reading() as session:
+        found = _target(session, target)
+        kind, name = ("collection", found.name) if isinstance(found, Collection) else ("item", found.path)
     if not yes:
-        click.confirm(f"Delete {target!r} with its captions?", abort=True)
+        click.confirm(f"Delete the {kind} {name!r} with its captions?", abort=True)
     with database.writing() as session:
-        if target.isdigit():
-            keys = items.remove(session, items.get(session, int(target), viewer=None), user=None)
+        found = _target(session, target)
+        if isinstance(found, Collection):
+            keys = collections.remove(session, found, user=None)
         else:
-            keys = collections.remove(session, collections.by_name(session, target), user=None)
+            keys = items.remove(session, found, user=None)
     ingest.remove_blobs(database, BlobStore(settings.blobs), keys)
-    click.echo(f"{target!r} is deleted; {len(keys)} stored files were removed with it")
+    click.echo(f"the {kind} {name!r} is deleted; {len(keys)} stored files were removed with it")
 
 
 @click.command("export")
@@ -105,7 +111,9 @@ def job_group() -> None:
 @click.argument("collection")
 @click.option("--mode", type=click.Choice(jobs.MODES), default="fill", show_default=True)
 @click.option("--checkpoint", metavar="NAME", help="Caption with this checkpoint instead of the active one.")
-@click.option("--priority", default=0, show_default=True, help="Higher goes first.")
+@click.option(
+    "--priority", type=click.IntRange(-100, 100), default=0, show_default=True, help="Higher goes first."
+)
 @click.option("--wait", is_flag=True, help="Return when the job has ended; exit code 1 when items failed.")
 def job_caption(collection: str, mode: str, checkpoint: str | None, priority: int, wait: bool) -> None:
     """Caption the items of COLLECTION on the workers."""
@@ -169,6 +177,25 @@ def user_add(name: str, role: str, password: str) -> None:
     with opened(load_settings()).writing() as session:
         accounts.create_user(session, name=name, role=Role(role), password=password)
     click.echo(f"{name} can log in as {role}")
+
+
+def _target(session: Session, target: str) -> Collection | Item:
+    """A collection of that name or, for a number, an item of that id; Conflict when it could be both."""
+    collection = item = None
+    with suppress(NotFound):
+        collection = collections.by_name(session, target)
+    if target.isascii() and target.isdecimal():
+        with suppress(NotFound):
+            item = items.get(session, int(target), viewer=None)
+    if collection and item:
+        raise Conflict(
+            f"{target!r} is both a collection and the item {item.path!r}; rename the collection, or delete "
+            "what you mean in the dashboard"
+        )
+    found = collection or item
+    if found is None:
+        raise NotFound(f"{target!r} is neither the name of a collection nor the id of an item")
+    return found
 
 
 def _collection_id(database: Database, name: str) -> int:

@@ -7,12 +7,13 @@ from typing import Any
 
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, Float, create_engine, event, func, make_url, select
+from sqlalchemy import URL, Connection, Engine, Float, create_engine, event, func, make_url, select
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.expression import FunctionElement
 
-from catalog.errors import SchemaOutOfDate
+from catalog.errors import InvalidInput, SchemaOutOfDate
 
 BUSY_TIMEOUT = 30.0  # seconds that a SQLite writer waits for its turn
 CONNECT_TIMEOUT = 5  # seconds
@@ -39,7 +40,7 @@ class Database:
     """An engine with two doors: `reading` for queries, `writing` for one transaction that commits."""
 
     def __init__(self, url: str) -> None:
-        self.url = make_url(url)
+        self.url = _database_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = _sqlite_engine(url) if self.is_sqlite else _postgresql_engine(url)
         self._writing_engine = self.engine.execution_options(sqlite_begin="IMMEDIATE")
@@ -63,10 +64,6 @@ class Database:
         a transaction that will write says so when it begins.
         """
         return Session(self._writing_engine, expire_on_commit=False)
-
-    def dispose(self) -> None:
-        """Close every connection; a forked process calls this before its first query."""
-        self.engine.dispose(close=False)
 
     def close(self) -> None:
         self.engine.dispose()
@@ -108,6 +105,18 @@ def alembic_config(url: str) -> Any:
     config.set_main_option("script_location", _migrations_folder())
     config.attributes["url"] = url
     return config
+
+
+def _database_url(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        parsed = None
+    if parsed is None or parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise InvalidInput(
+            f"RECAPTION_DATABASE_URL is {url!r}; give sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME"
+        )
+    return parsed
 
 
 def _migrations_folder() -> str:

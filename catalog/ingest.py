@@ -1,5 +1,6 @@
 """Ingest: files become blobs, images and items, with a report for each file."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,8 @@ from catalog.database import Database, lock_content
 from catalog.errors import InvalidInput, NotFound
 from catalog.items import next_position
 from catalog.schema import Collection, Image, Item
-from pictures.errors import PictureError
+from catalog.text import storable
+from pictures.errors import CorruptPicture, PictureError
 from pictures.intake import Measured
 from pictures.sandbox import DecodingProcess
 
@@ -52,7 +54,7 @@ def pictures_of(source: Path) -> list[Incoming]:
         return [Incoming(source=source, path=source.name)]
     if not source.is_dir():
         raise InvalidInput(f"{str(source)!r} is neither a file nor a folder; check the path")
-    files = sorted(path for path in source.rglob("*") if _wanted(path, source))
+    files = sorted(_files_below(source))
     if not files:
         raise InvalidInput(f"the folder {str(source)!r} holds no files; name one with photos in it")
     return [Incoming(source=path, path=path.relative_to(source).as_posix()) for path in files]
@@ -89,15 +91,22 @@ def remove_blobs(database: Database, blobs: BlobStore, keys: Sequence[str]) -> N
                 blobs.delete(key)
 
 
-def _wanted(path: Path, root: Path) -> bool:
-    hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-    return not hidden and not path.is_symlink() and path.is_file()
+def _files_below(folder: Path) -> Iterator[Path]:
+    """The files of a folder, and the folders that cannot be read: the import reports those as refused."""
+    unreadable: list[Path] = []
+    for place, folders, names in os.walk(
+        folder, onerror=lambda error: unreadable.append(Path(error.filename))
+    ):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        paths = [Path(place, name) for name in names if not name.startswith(".")]
+        yield from (path for path in paths if path.is_file() and not path.is_symlink())
+    yield from unreadable
 
 
 def _storable(path: str) -> str:
     """The path in characters that every database and export can hold; a file system allows any bytes."""
     text = path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+    return storable(text, instead="\ufffd")
 
 
 def _ingest_one(
@@ -110,22 +119,34 @@ def _ingest_one(
 ) -> FileReport:
     measured = decoder.measure(source)
     # The large writes happen before the transaction, so that no lock is held meanwhile.
-    rendition = blobs.put(measured.rendition)
-    blobs.put(source)
-    with database.writing() as session:
-        lock_content(session, measured.sha256, rendition)
-        if not (blobs.exists(measured.sha256) and blobs.exists(rendition)):
-            # A deletion of the same picture came between; store it again under the lock.
-            blobs.put(measured.rendition)
-            blobs.put(source)
-        if session.get(Collection, collection_id) is None:
-            raise NotFound(f"there is no collection {collection_id}; it was deleted during the import")
-        image, known = _image(session, measured, rendition)
-        return _item(session, collection_id, image, measured, path, known)
+    rendition = _put_both(blobs, measured, source)
+    try:
+        with database.writing() as session:
+            lock_content(session, measured.sha256, rendition)
+            if not (blobs.exists(measured.sha256) and blobs.exists(rendition)):
+                # A deletion of the same picture came between; store it again under the lock.
+                _put_both(blobs, measured, source)
+            # Locked, so that neither the collection nor its pictures go while the item comes.
+            if session.get(Collection, collection_id, with_for_update={"key_share": True}) is None:
+                raise NotFound(f"there is no collection {collection_id}; it was deleted during the import")
+            image, known = _image(session, measured, rendition)
+            return _item(session, collection_id, image, measured, path, known)
+    except BaseException:
+        remove_blobs(database, blobs, [measured.sha256, rendition])
+        raise
+
+
+def _put_both(blobs: BlobStore, measured: Measured, source: Path) -> str:
+    """Store the original and its rendition, and return the rendition's key."""
+    if blobs.put(source) != measured.sha256:
+        raise CorruptPicture(f"{source.name} changed while it was imported; import it again")
+    return blobs.put(measured.rendition)
 
 
 def _image(session: Session, measured: Measured, rendition: str) -> tuple[Image, bool]:
-    image = session.scalar(select(Image).where(Image.sha256 == measured.sha256))
+    image = session.scalar(
+        select(Image).where(Image.sha256 == measured.sha256).with_for_update(key_share=True)
+    )
     if image:
         return image, True
     image = Image(

@@ -55,8 +55,9 @@ def get(session: Session, item_id: int, *, viewer: User | None) -> Item:
 
 
 def lock(session: Session, item_id: int) -> None:
-    """Hold the item's row, and so its captions, until the transaction ends."""
-    session.execute(select(Item.id).where(Item.id == item_id).with_for_update())
+    """Hold the item's row, and so its captions, until the transaction ends. Raises NotFound if it is gone."""
+    if session.scalar(select(Item.id).where(Item.id == item_id).with_for_update()) is None:
+        raise NotFound(f"item {item_id} was deleted meanwhile; reload the page")
 
 
 def page(
@@ -70,7 +71,7 @@ def page(
     """One page of a collection in its order, found by key so that the last costs what the first does."""
     query = _in_order(collection, state).options(joinedload(Item.image)).limit(limit + 1)
     if after is not None:
-        query = query.where(tuple_(Item.position, Item.id) > _place(after))
+        query = query.where(tuple_(Item.position, Item.id) > _place(session, after))
     items = session.scalars(query).all()
     captions = leading_captions(session, [item.id for item in items[:limit]])
     listed = [ListedItem(item, captions.get(item.id)) for item in items[:limit]]
@@ -111,8 +112,9 @@ def remove(session: Session, item: Item, *, user: User | None) -> list[str]:
     Jobs that still had to do it count it as skipped. Returns blob keys as `collections.remove` does.
     """
     lock(session, item.id)
-    waiting = select(JobItem.job_id).where(JobItem.item_id == item.id, JobItem.state == JobItemState.QUEUED)
-    session.execute(update(Job).where(Job.id.in_(waiting)).values(skipped=Job.skipped + 1))
+    waiting = update(JobItem).where(JobItem.item_id == item.id, JobItem.state == JobItemState.QUEUED)
+    job_ids = session.scalars(waiting.values(state=JobItemState.SKIPPED).returning(JobItem.job_id)).all()
+    session.execute(update(Job).where(Job.id.in_(job_ids)).values(skipped=Job.skipped + 1))
     sha256 = session.scalar(select(Image.sha256).where(Image.id == item.image_id))
     user_id = user.id if user else None
     session.add(Tombstone(kind="item", name=item.path, sha256=sha256, user_id=user_id))
@@ -130,5 +132,8 @@ def _in_order(collection: Collection, state: ReviewState | None) -> Select[Item]
     return query.where(Item.review_state == state) if state else query
 
 
-def _place(item_id: int) -> object:
-    return select(Item.position, Item.id).where(Item.id == item_id).scalar_subquery()
+def _place(session: Session, item_id: int) -> tuple[int, int]:
+    position = session.scalar(select(Item.position).where(Item.id == item_id))
+    if position is None:
+        raise NotFound(f"item {item_id}, where this page begins, was deleted; load the list again")
+    return position, item_id

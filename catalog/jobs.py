@@ -8,12 +8,12 @@ from sqlalchemy.orm import Session
 
 from catalog.collections import visible_to
 from catalog.errors import Conflict, InvalidInput, NotFound
+from catalog.fence import fence
 from catalog.schema import (
     Caption,
     CaptionState,
     Checkpoint,
     Chunk,
-    ChunkState,
     Collection,
     Draft,
     Item,
@@ -93,12 +93,12 @@ def create_caption_job(
         priority=priority,
     )
     eligible = (Item.collection_id == collection.id, may_write(mode))
-    job.total = session.scalar(select(func.count()).select_from(Item).where(*eligible)) or 0
-    if job.total == 0:
-        job.state, job.finished_at = JobState.DONE, utc_now()
     session.add(job)
     session.flush()
-    _slice(session, job, eligible)
+    job.total = _slice(session, job, eligible)
+    if job.total == 0:
+        job.state, job.finished_at = JobState.DONE, utc_now()
+    session.flush()
     return job
 
 
@@ -136,8 +136,7 @@ def cancel(session: Session, job: Job) -> None:
 
     Chunks are fenced first, in the order in which workers lock: a result still on its way is refused.
     """
-    fenced = update(Chunk).where(Chunk.job_id == job.id, Chunk.state != ChunkState.FINISHED)
-    session.execute(fenced.values(state=ChunkState.FINISHED, token=Chunk.token + 1, lease_expires=None))
+    fence(session, Chunk.job_id == job.id)
     waiting = update(JobItem).where(JobItem.job_id == job.id, JobItem.state == JobItemState.QUEUED)
     session.execute(waiting.values(state=JobItemState.CANCELLED, in_hand=False))
     ended = session.execute(
@@ -157,21 +156,31 @@ def _visible(viewer: User | None) -> ColumnElement[bool]:
     return Job.collection_id.in_(select(Collection.id).where(visible_to(viewer)))
 
 
-def _slice(session: Session, job: Job, eligible: tuple[ColumnElement[bool], ...]) -> None:
-    """Cut the eligible items into chunks of CHUNK_SIZE, in one statement whatever their number."""
-    numbers = range((job.total + CHUNK_SIZE - 1) // CHUNK_SIZE)
-    if not numbers:
-        return
-    rows = [{"job_id": job.id, "number": number} for number in numbers]
-    session.execute(insert(Chunk), rows)
+def _slice(session: Session, job: Job, eligible: tuple[ColumnElement[bool], ...]) -> int:
+    """Cut the eligible items into chunks of CHUNK_SIZE; returns how many items there are.
+
+    Items may come and go between the two statements: the second takes no more than there are chunks for, and
+    an empty chunk is finished by the worker that claims it.
+    """
+    count = session.scalar(select(func.count()).select_from(Item).where(*eligible)) or 0
+    if count == 0:
+        return 0
+    numbers = range((count + CHUNK_SIZE - 1) // CHUNK_SIZE)
+    session.execute(insert(Chunk), [{"job_id": job.id, "number": number} for number in numbers])
     place = func.row_number().over(order_by=(Item.position, Item.id)) - 1
-    chosen = select(
-        literal(job.id, JobItem.job_id.type),
-        Item.id,
-        place // CHUNK_SIZE,
-        literal(JobItemState.QUEUED, JobItem.state.type),
-        literal(False),
-        literal(0),
-    ).where(*eligible)
+    chosen = (
+        select(
+            literal(job.id, JobItem.job_id.type),
+            Item.id,
+            place // CHUNK_SIZE,
+            literal(JobItemState.QUEUED, JobItem.state.type),
+            literal(False),
+            literal(0),
+        )
+        .where(*eligible)
+        .order_by(Item.position, Item.id)
+        .limit(count)
+    )
     columns = ["job_id", "item_id", "chunk_number", "state", "in_hand", "found_in_hand"]
     session.execute(insert(JobItem).from_select(columns, chosen, include_defaults=False))
+    return session.scalar(select(func.count()).where(JobItem.job_id == job.id)) or 0

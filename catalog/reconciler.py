@@ -5,6 +5,7 @@ be missed or doubled without harm.
 """
 
 import logging
+import os
 import random
 import threading
 from collections.abc import Callable
@@ -37,9 +38,16 @@ class Reconciler:
         self._queue = queue
         self._before = before
         self._stopped = threading.Event()
+        self._turn = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="reconciler", daemon=True)
 
     def start(self) -> None:
+        # A process forked in mid-turn would inherit SQLite's locks, and wait for itself.
+        os.register_at_fork(
+            before=self._turn.acquire,
+            after_in_parent=self._turn.release,
+            after_in_child=self._turn.release,
+        )
         self._thread.start()
 
     def stop(self) -> None:
@@ -48,9 +56,16 @@ class Reconciler:
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            try:
-                self._before()
-                reconcile(self._database, self._queue)
-            except SQLAlchemyError as error:
-                log.warning("the database did not answer, trying again: %s", error)
+            with self._turn:
+                self._reconcile()
             self._stopped.wait(random.uniform(*PERIOD))
+
+    def _reconcile(self) -> None:
+        try:
+            self._before()
+            reconcile(self._database, self._queue)
+        except SQLAlchemyError as error:
+            log.warning("the database did not answer, trying again: %s", error)
+        except Exception:
+            # Heartbeats and lost wake-ups depend on this thread: it outlives what nobody foresaw.
+            log.exception("a turn of the reconciler failed, trying again")

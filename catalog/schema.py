@@ -25,6 +25,9 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 Identity = BigInteger().with_variant(Integer, "sqlite")
+# SQLite would give the id of a deleted row to the next one. Addresses in browsers, history and tokens of
+# workers go on speaking of the old row.
+NEVER_REUSE_IDS = {"sqlite_autoincrement": True}
 
 
 class Moment(TypeDecorator[datetime]):
@@ -153,6 +156,7 @@ class User(Base):
     """Somebody who logs in. `fs_uniquifier` signs sessions: a new value logs the user out everywhere."""
 
     __tablename__ = "users"
+    __table_args__ = NEVER_REUSE_IDS
 
     id: Mapped[int] = mapped_column(Identity, primary_key=True)
     name: Mapped[str] = mapped_column(String(255), unique=True)
@@ -177,6 +181,7 @@ class Collection(Base):
     """A named set of items that somebody imported, with guidelines for reviewers."""
 
     __tablename__ = "collections"
+    __table_args__ = NEVER_REUSE_IDS
 
     id: Mapped[int] = mapped_column(Identity, primary_key=True)
     name: Mapped[str] = mapped_column(String(255), unique=True)
@@ -201,6 +206,7 @@ class Image(Base):
     """One stored picture. `sha256` is the key of the original's blob, `rendition` that of its small JPEG."""
 
     __tablename__ = "images"
+    __table_args__ = NEVER_REUSE_IDS
 
     id: Mapped[int] = mapped_column(Identity, primary_key=True)
     sha256: Mapped[str] = mapped_column(String(64), unique=True)
@@ -221,6 +227,7 @@ class Item(Base):
         UniqueConstraint("collection_id", "path", "image_id"),
         Index(None, "collection_id", "position", "id"),
         Index(None, "collection_id", "review_state", "position", "id"),
+        NEVER_REUSE_IDS,
     )
 
     id: Mapped[int] = mapped_column(Identity, primary_key=True)
@@ -246,9 +253,8 @@ class Caption(Base):
     """One text of one item. `version` rises with every change and guards against stale edits."""
 
     __tablename__ = "captions"
-    # One caption an item and job, whatever is delivered or claimed twice. SQLite must not reuse the id of a
-    # deleted caption: history goes on speaking of it.
-    __table_args__ = (UniqueConstraint("item_id", "job_id"), {"sqlite_autoincrement": True})
+    # One caption an item and job, whatever is delivered or claimed twice.
+    __table_args__ = (UniqueConstraint("item_id", "job_id"), NEVER_REUSE_IDS)
 
     id: Mapped[int] = mapped_column(Identity, primary_key=True)
     item_id: Mapped[int] = mapped_column(ForeignKey("items.id", ondelete="CASCADE"))
@@ -322,6 +328,7 @@ class Checkpoint(Base):
     """A trained captioner, held as two blobs. `description` is its checkpoint.json."""
 
     __tablename__ = "checkpoints"
+    __table_args__ = NEVER_REUSE_IDS
 
     id: Mapped[int] = mapped_column(Identity, primary_key=True)
     name: Mapped[str] = mapped_column(String(255), unique=True)
@@ -336,7 +343,7 @@ class Job(Base):
     """Work that a user started. The counters change in the transaction that records the work."""
 
     __tablename__ = "jobs"
-    __table_args__ = (Index(None, "state", "priority", "id"),)
+    __table_args__ = (Index(None, "state", "priority", "id"), NEVER_REUSE_IDS)
 
     id: Mapped[int] = mapped_column(Identity, primary_key=True)
     kind: Mapped[JobKind] = mapped_column(word(JobKind))
@@ -362,6 +369,7 @@ class Worker(Base):
     """One working process on one device. `heartbeat` is in seconds of the database's clock."""
 
     __tablename__ = "workers"
+    __table_args__ = NEVER_REUSE_IDS
 
     id: Mapped[int] = mapped_column(Identity, primary_key=True)
     name: Mapped[str] = mapped_column(String(255), unique=True)

@@ -2,13 +2,16 @@
 
 import os
 import secrets
+import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from catalog.errors import InvalidInput
 
 DEFAULT_MAX_PIXELS = 200_000_000
+BROKERS = ("filesystem", "redis", "rediss", "amqp", "amqps", "pyamqp")
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,7 @@ class Settings:
     blobs: Path
     max_pixels: int
     trusted_hosts: tuple[str, ...]
+    visible_gpus: tuple[str, ...]
 
     @property
     def embedded_broker(self) -> bool:
@@ -43,13 +47,14 @@ class Settings:
     def secret_key(self) -> str:
         """The key that signs sessions: made once, kept in the home folder."""
         path = self.home / "secret-key"
-        self.prepare_home()
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return path.read_text(encoding="ascii")
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secrets.token_urlsafe(48))
+        if not path.exists():
+            self.prepare_home()
+            # Written whole, then linked: of two processes that start together, both read the first one's key.
+            with tempfile.NamedTemporaryFile("w", dir=self.home, encoding="ascii") as file:
+                file.write(secrets.token_urlsafe(48))
+                file.flush()
+                with suppress(FileExistsError):
+                    os.link(file.name, path)
         return path.read_text(encoding="ascii")
 
 
@@ -68,11 +73,26 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     return Settings(
         home=home,
         database_url=env.get("RECAPTION_DATABASE_URL") or f"sqlite:///{home / 'recaption.sqlite'}",
-        broker_url=env.get("RECAPTION_BROKER_URL") or "filesystem://localhost//",
+        broker_url=_broker(env.get("RECAPTION_BROKER_URL")),
         blobs=_blob_folder(env.get("RECAPTION_BLOBS"), home),
         max_pixels=_positive(env, "RECAPTION_MAX_PIXELS", DEFAULT_MAX_PIXELS),
-        trusted_hosts=tuple(env.get("RECAPTION_TRUSTED_HOSTS", "").replace(",", " ").split()),
+        trusted_hosts=_words(env.get("RECAPTION_TRUSTED_HOSTS")),
+        visible_gpus=_words(env.get("CUDA_VISIBLE_DEVICES")),
     )
+
+
+def _words(value: str | None) -> tuple[str, ...]:
+    return tuple((value or "").replace(",", " ").split())
+
+
+def _broker(value: str | None) -> str:
+    url = value or "filesystem://localhost//"
+    if url.partition("://")[0] not in BROKERS or "://" not in url:
+        raise InvalidInput(
+            f"RECAPTION_BROKER_URL is {url!r}; give an address that begins with one of "
+            + ", ".join(f"{scheme}://" for scheme in BROKERS)
+        )
+    return url
 
 
 def _blob_folder(value: str | None, home: Path) -> Path:

@@ -88,15 +88,25 @@ def caption(settings: Settings, database: Database, collection_id: int) -> None:
         click.echo("Every photo has a caption.")
         return
     Queue(settings).wake()
+    try:
+        job = _followed(database, job)
+    except NotFound:
+        click.echo("The collection was deleted.")
+        return
+    click.echo(
+        f"Captioned {job.done} of {job.total} photos" + (f", {job.failed} failed" if job.failed else "")
+    )
+
+
+def _followed(database: Database, job: Job) -> Job:
+    """The job at its end, with a progress bar until then."""
     with tqdm(total=job.total, desc="Captioning", unit="photo", disable=_quiet()) as bar:
         while job.state in UNFINISHED:
             time.sleep(0.5)
             with database.reading() as session:
                 job = jobs.get(session, job.id, viewer=None)
             bar.update(job.done + job.failed + job.skipped - bar.n)
-    click.echo(
-        f"Captioned {job.done} of {job.total} photos" + (f", {job.failed} failed" if job.failed else "")
-    )
+    return job
 
 
 def _user(session: Session) -> User:

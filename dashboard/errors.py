@@ -8,7 +8,7 @@ from flask import Flask, current_app, jsonify, redirect, render_template, reques
 from flask.typing import ResponseReturnValue
 from flask_limiter import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import DBAPIError, IntegrityError, TimeoutError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, TimeoutError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, SecurityError, Unauthorized
 from werkzeug.http import HTTP_STATUS_CODES
 
@@ -47,6 +47,8 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(catalog.CatalogError, catalog_error)
     app.register_error_handler(PictureError, picture_error)
     app.register_error_handler(IntegrityError, integrity_error)
+    app.register_error_handler(DataError, data_error)
+    app.register_error_handler(OverflowError, data_error)
     app.register_error_handler(DBAPIError, database_error)
     app.register_error_handler(TimeoutError, database_error)
     app.register_error_handler(HTTPError, schema_error)
@@ -75,6 +77,11 @@ def integrity_error(error: IntegrityError) -> ResponseReturnValue:
     return answer(
         Problem(409, "Somebody else saved the same thing in the same moment; reload and try again.")
     )
+
+
+def data_error(error: Exception) -> ResponseReturnValue:
+    """A number that no column holds, such as an id of twenty digits."""
+    return answer(Problem(422, "A number in the request is larger than any that is kept here."))
 
 
 def database_error(error: Exception) -> ResponseReturnValue:

@@ -1,5 +1,6 @@
 """The servers of one installation: which processes `serve` and `demo` run, and when they answer."""
 
+import errno
 import http.client
 import socket
 import sys
@@ -22,7 +23,7 @@ def children(database: Database, host: str, port: int, *, with_worker: bool) -> 
     web = Child("the web server", [*recaption, "web", "--host", host, "--port", str(port)])
     if not with_worker:
         return [web]
-    name = f"{socket.gethostname()}:embedded"
+    name = f"{socket.gethostname()}:embedded-{port}"
 
     def bury() -> None:
         with database.writing() as session:
@@ -33,14 +34,16 @@ def children(database: Database, host: str, port: int, *, with_worker: bool) -> 
 
 
 def is_taken(host: str, port: int) -> bool:
-    """Whether somebody listens there already."""
+    """Whether somebody listens there already. Raises OSError for an address that cannot be had at all."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return True
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return True
+            raise
     return False
 
 

@@ -79,7 +79,7 @@ class Accounts(UserDatastore):
     def find_user(self, case_insensitive: bool = False, **identity: Any) -> Account | None:
         ((name, value),) = identity.items()
         column = getattr(User, name)
-        same = func.lower(column) == value.strip().lower() if case_insensitive else column == value
+        same = func.lower(column) == func.lower(value.strip()) if case_insensitive else column == value
         with services().database.reading() as session:
             user = session.scalar(select(User).where(same))
         return Account(user) if user else None

@@ -29,9 +29,8 @@ def import_uploads(
 
 
 def item_path(name: str | None) -> str:
-    """The path under which an uploaded file is known: relative, printable, and never upwards."""
-    printable = "".join(letter for letter in (name or "").replace("\\", "/") if letter.isprintable())
-    parts = [part for part in printable.split("/") if part not in ("", ".", "..")]
+    """The path under which an uploaded file is known: relative, and never upwards."""
+    parts = [part for part in (name or "").replace("\\", "/").split("/") if part not in ("", ".", "..")]
     return "/".join(parts)[-PATH_LENGTH:].lstrip("/") or "unnamed"
 
 

@@ -8,7 +8,7 @@ from billiard import get_context
 from celery import Celery, signals
 
 from catalog import workers
-from catalog.database import Database
+from catalog.commands import opened
 from catalog.queue import CAPTION_QUEUE, DRAIN, Queue, broker_options
 from catalog.reconciler import Reconciler
 from catalog.settings import Settings
@@ -38,8 +38,7 @@ def create_app(settings: Settings) -> Celery:
 
 def run(settings: Settings, *, name: str, device: str, log_level: str) -> None:
     """Work until SIGTERM or Ctrl+C, then exit: announce the worker and hand over to Celery."""
-    database = Database(settings.database_url)
-    database.check_schema()
+    database = opened(settings)
     with database.writing() as session:
         worker_id = workers.register(session, name=name, device=device, version=version("recaption"))
     stopping = get_context("fork").Event()

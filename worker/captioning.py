@@ -42,7 +42,7 @@ def work(runtime: Runtime, held: Claim) -> None:
     """Caption one chunk and record it, or give it back when this process has to stop."""
     try:
         predictor = runtime.predictor(held.checkpoint_id) if held.items else None
-    except (MissingBlob, ModelError) as error:
+    except (MissingBlob, ModelError, OSError) as error:
         with runtime.database.writing() as session:
             chunks.fail_job(session, held, f"the checkpoint cannot be used: {error}")
         return

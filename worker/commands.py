@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -21,7 +22,7 @@ def worker(name: str | None, device: str, log_level: str) -> None:
     """Caption for the jobs of this installation, with one process a device."""
     settings = load_settings()
     name = name or f"{socket.gethostname()}:{os.getpid()}"
-    gpus = devices.cuda_devices() if device == "auto" else []
+    gpus = (settings.visible_gpus or devices.cuda_devices()) if device == "auto" else ()
     if len(gpus) > 1:
         _one_process_each(name, gpus, log_level)
     else:
@@ -29,12 +30,12 @@ def worker(name: str | None, device: str, log_level: str) -> None:
         app.run(settings, name=name, device=kind, log_level=log_level)
 
 
-def _one_process_each(name: str, gpus: list[str], log_level: str) -> None:
-    """Run a worker for every GPU, each seeing only its own, until one ends or a signal comes."""
+def _one_process_each(name: str, gpus: Sequence[str], log_level: str) -> None:
+    """Run a worker for every GPU, each seeing only its own, until all have ended."""
     command = [
         str(Path(sys.executable).with_name("recaption")),
-        "worker",
         "--with-parent",
+        "worker",
         "--device",
         "cuda",
     ]
@@ -52,4 +53,6 @@ def _one_process_each(name: str, gpus: list[str], log_level: str) -> None:
 
     signal.signal(signal.SIGTERM, pass_on)
     signal.signal(signal.SIGINT, pass_on)
-    sys.exit(max(process.wait() for process in processes))
+    statuses = [process.wait() for process in processes]
+    # One that was told to end before it could listen died of the signal, as it was meant to.
+    sys.exit(any(status not in (0, -signal.SIGTERM) for status in statuses))

@@ -70,8 +70,17 @@ def test_a_text_that_says_nothing_or_too_much_is_refused(session: Session, item:
 
 
 def test_unicode_and_lines_are_kept(session: Session, item: Item) -> None:
-    text = "Ein Mädchen\nund ein 🐕, שלום"
+    text = "Ein Mädchen\nund ein 🐕, שלום 👩\u200d🚀 می\u200cخواهم 10\u00a0km"
     assert captions.write(session, item, text=text, user=None).text == text
+    assert captions.write(session, item, text="run;\ta\x00 dog", user=None).text == "run; a dog"
+
+
+def test_a_caption_that_vanished_meanwhile_is_not_found(
+    session: Session, candidate: Caption, new_user: NewUser
+) -> None:
+    session.query(Caption).where(Caption.id == candidate.id).delete(synchronize_session=False)
+    with pytest.raises(NotFound, match="meanwhile"):
+        captions.revise(session, candidate, version=1, user=None, text="Late.")
 
 
 def test_the_review_state_follows_the_captions(session: Session, item: Item, candidate: Caption) -> None:

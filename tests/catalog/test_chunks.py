@@ -31,9 +31,11 @@ Filled = Callable[..., tuple[int, list[int], int]]
 Outcomes = Callable[[Claim], list[chunks.Written]]
 
 
-def start(session: Session, filled: Filled, count: int, **options: Any) -> tuple[Job, list[int], int]:
+def start(
+    session: Session, filled: Filled, count: int, name: str = "Harbour", **options: Any
+) -> tuple[Job, list[int], int]:
     """A job on `count` new items: the job, the items' ids and a worker's id."""
-    collection_id, item_ids, checkpoint_id = filled(session, count)
+    collection_id, item_ids, checkpoint_id = filled(session, count, name)
     return again(session, collection_id, checkpoint_id, **options), item_ids, worker(session)
 
 
@@ -221,9 +223,9 @@ def test_replace_leaves_every_kind_of_human_work_alone(
     by_job = session.scalars(select(Caption.item_id).where(Caption.job_id == job.id)).all()
     assert by_job == [item_ids[5]]
     assert session.scalar(select(func.count()).select_from(Caption)) == 6
-    last = session.scalars(select(HistoryEntry).order_by(HistoryEntry.id.desc())).first()
-    assert last is not None
-    assert (last.action, last.text_before) == ("captioned again", "A boat at 0005.jpg.")
+    session.flush()
+    replaced = session.scalars(select(HistoryEntry).where(HistoryEntry.action == "replaced")).one()
+    assert (replaced.text_before, replaced.job_id) == ("A boat at 0005.jpg.", job.id)
 
 
 def test_adding_gives_a_second_candidate_once(session: Session, filled: Filled, written: Outcomes) -> None:
@@ -253,6 +255,28 @@ def test_a_job_whose_checkpoint_is_gone_fails_with_the_reason(session: Session, 
     session.expire_all()
     assert (job.state, job.failed, job.error) == (JobState.FAILED, 2, "the checkpoint cannot be used: gone")
     assert chunks.claim(session, worker_id=worker_id) is None
+
+
+def test_a_failing_job_leaves_the_chunks_of_other_workers_to_them(
+    session: Session, filled: Filled, written: Outcomes
+) -> None:
+    job, _, worker_id = start(session, filled, jobs.CHUNK_SIZE * 2 + 1)
+    theirs, ours = claimed(session, worker_id), claimed(session, worker(session, "two"))
+    chunks.fail_job(session, ours, "the checkpoint cannot be used: gone")
+    chunks.record(session, theirs, written(theirs))
+    session.expire_all()
+    assert (job.state, job.done, job.failed) == (JobState.FAILED, jobs.CHUNK_SIZE, jobs.CHUNK_SIZE + 1)
+
+
+def test_an_id_is_never_used_again(session: Session, filled: Filled) -> None:
+    job, item_ids, _ = start(session, filled, 1)
+    job_id, collection = job.id, session.get_one(Collection, job.collection_id)
+    collections.remove(session, collection, user=None)
+    session.flush()
+    session.expunge_all()
+    job, new_ids, _ = start(session, filled, 1, name="Another")
+    assert new_ids[0] > item_ids[0]
+    assert job.id > job_id
 
 
 def test_an_empty_job_is_done_at_once(session: Session, filled: Filled) -> None:

@@ -1,3 +1,4 @@
+import os
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,9 +9,10 @@ from sqlalchemy import func, select
 from catalog import collections, ingest, items
 from catalog.blobs import BlobStore
 from catalog.database import Database
-from catalog.errors import InvalidInput
+from catalog.errors import InvalidInput, NotFound
 from catalog.ingest import FileReport, Incoming
 from catalog.schema import Collection, Image, Item
+from pictures.intake import Measured
 from pictures.sandbox import DecodingProcess
 
 Photo = Callable[..., Path]
@@ -135,6 +137,53 @@ def test_a_picture_stored_again_before_its_removal_survives(
     imported(tmp_path / "photos")
     ingest.remove_blobs(database, blobs, keys)
     assert len(list(blobs.keys())) == 2
+
+
+def test_a_file_that_changes_while_it_is_imported_leaves_nothing_behind(
+    database: Database, blobs: BlobStore, photo: Photo, tmp_path: Path, collection_id: int
+) -> None:
+    source = photo(tmp_path / "a.jpg", 1)
+
+    class Slow(DecodingProcess):
+        def measure(self, path: Path) -> Measured:
+            measured = super().measure(path)
+            photo(path, 2)
+            return measured
+
+    with Slow() as decoder:
+        (report,) = ingest.ingest(database, blobs, decoder, collection_id, [Incoming(source, "a.jpg")])
+    assert report.status == "corrupt"
+    assert "changed while it was imported" in report.detail
+    with database.reading() as session:
+        assert session.scalar(select(func.count()).select_from(Item)) == 0
+
+
+def test_an_import_into_a_deleted_collection_keeps_no_bytes(
+    database: Database, blobs: BlobStore, decoder: DecodingProcess, photo: Photo, tmp_path: Path
+) -> None:
+    source = photo(tmp_path / "a.jpg")
+    with pytest.raises(NotFound, match="no collection 99"):
+        list(ingest.ingest(database, blobs, decoder, 99, [Incoming(source, "a.jpg")]))
+    assert list(blobs.keys()) == []
+
+
+def test_an_unreadable_folder_is_named_and_the_rest_goes_on(
+    imported: Callable[[Path], list[FileReport]],
+    photo: Photo,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    photo(tmp_path / "photos" / "a.jpg")
+    (tmp_path / "photos" / "locked").mkdir()
+    walk = os.walk
+
+    def refused(folder: Path, onerror: Callable[[OSError], None]) -> Iterator[object]:
+        onerror(PermissionError(13, "Permission denied", str(tmp_path / "photos" / "locked")))
+        return iter(walk(folder))
+
+    monkeypatch.setattr(os, "walk", refused)
+    statuses = {report.path: report.stored for report in imported(tmp_path / "photos")}
+    assert statuses == {"a.jpg": True, "locked": False}
 
 
 def test_folders_without_files_and_paths_without_anything_are_refused(tmp_path: Path) -> None:

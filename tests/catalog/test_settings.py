@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from catalog.database import Database
 from catalog.errors import InvalidInput
 from catalog.settings import load_settings
 
@@ -30,6 +31,18 @@ def test_a_limit_that_is_no_number_is_named(value: str) -> None:
 def test_a_blob_address_that_is_not_served_yet_is_refused() -> None:
     with pytest.raises(InvalidInput, match="give a path"):
         load_settings({"RECAPTION_BLOBS": "s3://bucket/prefix"})
+
+
+@pytest.mark.parametrize("url", ["reddis://host", "redis", "http://host"])
+def test_an_unknown_broker_is_named_before_anything_runs(url: str) -> None:
+    with pytest.raises(InvalidInput, match="RECAPTION_BROKER_URL is"):
+        load_settings({"RECAPTION_BROKER_URL": url})
+
+
+@pytest.mark.parametrize("url", ["mysql://host/name", "postgresql:/host", "recaption.sqlite"])
+def test_an_unknown_database_is_named(url: str) -> None:
+    with pytest.raises(InvalidInput, match="RECAPTION_DATABASE_URL is"):
+        Database(url)
 
 
 def test_trusted_hosts_are_a_list() -> None:

@@ -40,11 +40,11 @@ class Installation:
         )
 
     @contextmanager
-    def worker(self, name: str = "one") -> Iterator[subprocess.Popen[bytes]]:
+    def worker(self, name: str = "one", device: str = "cpu") -> Iterator[subprocess.Popen[bytes]]:
         """A worker in its own session, so that a test may kill it with its child."""
         log = (self.settings.home / f"worker-{name}.log").open("ab")
         process = subprocess.Popen(
-            [str(COMMAND), "worker", "--name", name, "--device", "cpu"],
+            [str(COMMAND), "worker", "--name", name, "--device", device],
             env=child_environment(**self.variables),
             start_new_session=True,
             stdout=log,
@@ -75,12 +75,14 @@ class Installation:
     def wait_for_end(self, job_id: int) -> Job:
         return self.wait(job_id, lambda job: job.state in ENDED)
 
-    def wait_until_alive(self, seconds: float = 30.0) -> None:
-        """Return once a worker announces itself."""
+    def wait_until_alive(self, count: int = 1, seconds: float = 30.0) -> list[str]:
+        """The names of the living workers, once there are `count` of them."""
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
+        names: list[str] = []
+        while time.monotonic() < deadline and len(names) < count:
             with self.database.reading() as session:
-                if workers.alive(session):
-                    return
+                names = [worker.name for worker in workers.alive(session)]
             time.sleep(0.1)
-        pytest.fail(f"no worker came up within {seconds:g} s")
+        if len(names) < count:
+            pytest.fail(f"{len(names)} of {count} workers came up within {seconds:g} s")
+        return names

@@ -125,6 +125,15 @@ def test_work_whose_wake_up_was_lost_is_found_again(
         assert installation.wait_for_end(int(answer.stdout.split()[1])).done == 3
 
 
+def test_every_gpu_gets_a_worker_of_its_own(installation: Installation) -> None:
+    # Two GPUs that are not there: the workers come up all the same, for only their children look for them.
+    many = replace(installation, variables={**installation.variables, "CUDA_VISIBLE_DEVICES": "0,1"})
+    with many.worker("host", device="auto") as process:
+        assert many.wait_until_alive(2) == ["host:cuda0", "host:cuda1"]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+
+
 @pytest.mark.parametrize("jump", [-3600.0, 3600.0])
 def test_a_clock_that_jumps_leaves_no_lease_stuck(
     installation: Installation, started: Started, jump: float
