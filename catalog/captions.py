@@ -160,7 +160,7 @@ def clean(text: str) -> str:
     Raises InvalidInput when nothing is left, or too much.
     """
     kept = storable(text, keep="\n").strip()
-    if not kept:
+    if not any(letter.isprintable() and not letter.isspace() for letter in kept):
         raise InvalidInput("the caption is empty; write some words, or reject it instead")
     if len(kept) > TEXT_LENGTH:
         raise InvalidInput(f"the caption has {len(kept)} characters; keep it under {TEXT_LENGTH}")

@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 from werkzeug.datastructures import FileStorage
 
 from catalog.ingest import FileReport, Incoming, ingest
+from catalog.text import storable
 from dashboard.services import Services
 from pictures.sandbox import DecodingProcess
 
@@ -30,7 +31,8 @@ def import_uploads(
 
 def item_path(name: str | None) -> str:
     """The path under which an uploaded file is known: relative, and never upwards."""
-    parts = [part for part in (name or "").replace("\\", "/").split("/") if part not in ("", ".", "..")]
+    slashed = storable(name or "").replace("\\", "/")
+    parts = [part for part in slashed.split("/") if part not in ("", ".", "..")]
     return "/".join(parts)[-PATH_LENGTH:].lstrip("/") or "unnamed"
 
 

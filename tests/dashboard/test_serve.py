@@ -39,7 +39,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
 
 def child_of(process: subprocess.Popen[bytes], command: str) -> int | None:
     """The process id of a child, by the command that it runs."""
-    asked = ["pgrep", "-P", str(process.pid), "-f", f"recaption {command}"]
+    asked = ["pgrep", "-P", str(process.pid), "-f", f"recaption --with-parent {command}"]
     found = subprocess.run(asked, capture_output=True, text=True).stdout.split()
     return int(found[0]) if found else None
 
