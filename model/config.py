@@ -60,13 +60,17 @@ class TrainingConfig:
     """How the network learns; `batch_size` counts images, each with all of its captions.
 
     Blocks of the encoder that learn begin after `frozen_epochs`, when the decoder has a direction to give.
+    The self-critical epochs follow the `epochs` of teacher forcing, and train the decoder alone.
     """
 
-    epochs: int = _bounded(20, 1, 10_000)
+    epochs: int = _bounded(20, 0, 10_000)
     batch_size: int = _bounded(32, 1, 4096)
     learning_rate: float = _bounded(8e-4, 0.0, 1.0)
     encoder_learning_rate: float = _bounded(1e-4, 0.0, 1.0)
     frozen_epochs: int = _bounded(2, 0, 10_000)
+    self_critical_epochs: int = _bounded(0, 0, 10_000)
+    self_critical_learning_rate: float = _bounded(1e-4, 0.0, 1.0)
+    self_critical_samples: int = _bounded(5, 2, 100)
     weight_decay: float = _bounded(1e-4, 0.0, 1.0)
     label_smoothing: float = _bounded(0.1, 0.0, 0.9)
     clip_norm: float = _bounded(5.0, 0.0, 1e6)

@@ -144,11 +144,16 @@ class _Beams:
         ]
 
 
-def _log_probs(logits: Tensor, *, only_end: bool) -> Tensor:
+def emitted_log_probs(logits: Tensor) -> Tensor:
+    """Logits (..., V) -> log-probabilities among what may be emitted: no `<pad>`, `<start>` or `<unk>`."""
     logits = logits.float()
     forbidden = torch.zeros(logits.shape[-1], dtype=torch.bool, device=logits.device)
     forbidden[[PAD, START, UNK]] = True
-    log_probs = logits.masked_fill(forbidden, _NEVER).log_softmax(dim=-1)
+    return logits.masked_fill(forbidden, _NEVER).log_softmax(dim=-1)
+
+
+def _log_probs(logits: Tensor, *, only_end: bool) -> Tensor:
+    log_probs = emitted_log_probs(logits)
     if only_end:
         end = log_probs[..., END].clone()
         log_probs = torch.full_like(log_probs, _NEVER)

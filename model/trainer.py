@@ -1,4 +1,4 @@
-"""Teacher-forced training of a decoder, and of the last blocks of its encoder, over cached features."""
+"""Training of a decoder, and of the last blocks of its encoder, over cached features."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +19,7 @@ from model.devices import training_precision
 from model.errors import TrainingError
 from model.evaluation import caption_features
 from model.metrics import cider
+from model.self_critical import SelfCritic
 from model.tokenizer import ptb_words
 from model.training_state import TrainingState, load_state, save_state
 from model.vocabulary import PAD, Vocabulary
@@ -86,14 +87,18 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(groups, weight_decay=self.config.weight_decay)
         self.epoch = 0
         self.best = -1.0
+        self.epochs = self.config.epochs + self.config.self_critical_epochs
         self._steps = training_set.steps(self.config.batch_size)
+        self._critic = self._make_critic() if self.config.self_critical_epochs else None
 
     def train_epoch(self, *, progress: bool = False) -> float:
         """One pass over the photos; returns the mean loss, raises TrainingError when that is no number."""
+        critical = self.epoch >= self.config.epochs
         seed = self.config.seed * 1_000_003 + self.epoch
         torch.manual_seed(seed)
-        self.part.train()
-        self.part.head.requires_grad_(self.epoch >= self.config.frozen_epochs)
+        # Captions are sampled, and their likelihood taken, from the network without dropout.
+        self.part.train(not critical)
+        self.part.head.requires_grad_(self.config.frozen_epochs <= self.epoch and not critical)
         losses = []
         batches = self.training_set.batches(batch_size=self.config.batch_size, seed=seed)
         bar = tqdm(
@@ -105,8 +110,8 @@ class Trainer:
             leave=False,
         )
         for step, (maps, tokens) in enumerate(bar):
-            self._set_learning_rate(self.epoch * self._steps + step)
-            loss = self._step(maps.to(self.device), tokens.to(self.device))
+            self._set_learning_rate(self.epoch * self._steps + step, critical)
+            loss = self._step(maps.to(self.device), tokens.to(self.device), critical)
             if not math.isfinite(loss):
                 raise TrainingError(
                     f"the loss became {loss} in epoch {self.epoch + 1}, batch {step + 1}; the state after "
@@ -145,10 +150,8 @@ class Trainer:
         state = TrainingState(self.epoch, self.best, self.part, self.average, self.optimizer, self.recipe)
         self.epoch, self.best = load_state(path, state)
 
-    def _step(self, maps: Tensor, tokens: Tensor) -> float:
-        with training_precision(self.device, self.config.precision):
-            logits = self.part(maps, tokens[:, :, :-1])
-        loss = caption_loss(logits, tokens[:, :, 1:], label_smoothing=self.config.label_smoothing)
+    def _step(self, maps: Tensor, tokens: Tensor, critical: bool) -> float:
+        loss = self._self_critical_loss(maps, tokens) if critical else self._forced_loss(maps, tokens)
         self.optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.part.parameters(), self.config.clip_norm)
@@ -156,12 +159,33 @@ class Trainer:
         self.average.update_parameters(self.part)
         return loss.item()
 
-    def _set_learning_rate(self, step: int) -> None:
-        total = self.config.epochs * self._steps
+    def _make_critic(self) -> SelfCritic:
+        return SelfCritic(
+            references=self.training_set.tokens,
+            vocabulary=self.vocabulary,
+            samples=self.config.self_critical_samples,
+            max_length=self.recipe.search.max_length,
+        )
+
+    def _forced_loss(self, maps: Tensor, tokens: Tensor) -> Tensor:
+        with training_precision(self.device, self.config.precision):
+            logits = self.part(maps, tokens[:, :, :-1])
+        return caption_loss(logits, tokens[:, :, 1:], label_smoothing=self.config.label_smoothing)
+
+    def _self_critical_loss(self, maps: Tensor, tokens: Tensor) -> Tensor:
+        assert self._critic
+        with torch.no_grad():
+            grid = self.part.grid(maps)
+        with training_precision(self.device, self.config.precision):
+            return self._critic.loss(self.part.decoder, grid, tokens)
+
+    def _set_learning_rate(self, step: int, critical: bool) -> None:
+        total = max(1, self.config.epochs * self._steps)
         warmup = max(1, round(WARMUP * total))
         cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / total)))
         for group in self.optimizer.param_groups:
-            group["lr"] = group["peak"] * min(1.0, (step + 1) / warmup) * cosine
+            forced = group["peak"] * min(1.0, (step + 1) / warmup) * cosine
+            group["lr"] = self.config.self_critical_learning_rate if critical else forced
 
 
 def _moving_average(decay: float) -> Callable[[Tensor, Tensor, Any], Tensor]:

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.optim import Optimizer
 
-from model.config import Recipe, recipe_to_dict
+from model.config import Recipe, recipe_from_dict, recipe_to_dict
 from model.errors import TrainingError
 
 
@@ -52,7 +52,7 @@ def load_state(path: Path, state: TrainingState) -> tuple[int, float]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise TrainingError(f'the training state "{path}" is damaged: {error}') from error
-    if about["recipe"] != recipe_to_dict(state.recipe):
+    if recipe_from_dict(about["recipe"], source=str(path)) != state.recipe:
         raise TrainingError(
             f'the training state "{path}" belongs to another recipe; resume with the recipe it began with'
         )

@@ -42,7 +42,7 @@ def test_a_typo_names_table_key_file_and_the_nearest_key(tmp_path: Path) -> None
         ("trainig.epochs=3", r"unknown table \[trainig\].*training"),
         ("training.epochs=soon", "must be of type int"),
         ("training.epochs=true", "must be of type int"),
-        ("training.epochs=0", "must lie between 1"),
+        ("training.batch_size=0", "must lie between 1"),
         ("training.precision=float8", "choose one of float32, bfloat16"),
         ("decoder.dropout=nan", "must lie between"),
         ("epochs=3", "write it as table.key=value"),

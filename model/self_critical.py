@@ -1,0 +1,76 @@
+"""Self-critical sequence training: of several sampled captions, those that score above the others win.
+
+Rennie et al., "Self-critical Sequence Training for Image Captioning", 2017; the baseline is the mean of the
+other samples (Luo, "A Better Variant of Self-Critical Sequence Training", 2020).
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from model.decoders.interface import Decoder
+from model.metrics import CiderD
+from model.search import emitted_log_probs
+from model.vocabulary import END, PAD, START, Vocabulary
+
+
+class SelfCritic:
+    """Scores sampled captions by CIDEr-D, with the document frequency of all training references.
+
+    `<end>` counts as a word: without it a caption gains by stopping in the middle, after an article.
+    """
+
+    def __init__(
+        self,
+        *,
+        references: Sequence[Sequence[Sequence[int]]],
+        vocabulary: Vocabulary,
+        samples: int,
+        max_length: int,
+    ) -> None:
+        self._vocabulary = vocabulary
+        self._samples = samples
+        self._max_length = max_length
+        self._scorer = CiderD([[self._words(ids) for ids in group] for group in references])
+
+    def loss(self, decoder: Decoder, grid: Tensor, references: Tensor) -> Tensor:
+        """The policy gradient's loss of images (B, N, D) with their references (B, K, T) as token ids."""
+        sampled = sample_captions(decoder, grid, samples=self._samples, max_length=self._max_length)
+        rewards = self._rewards(sampled, references).to(grid.device)
+        others = (rewards.sum(dim=1, keepdim=True) - rewards) / (self._samples - 1)
+        targets = sampled[:, :, 1:]
+        log_probs = emitted_log_probs(decoder(grid, sampled[:, :, :-1]))
+        chosen = log_probs.gather(-1, targets.unsqueeze(-1)).squeeze(-1).masked_fill(targets == PAD, 0.0)
+        return -((rewards - others).unsqueeze(-1) * chosen).sum() / (targets != PAD).sum()
+
+    def _rewards(self, sampled: Tensor, references: Tensor) -> Tensor:
+        rows = [
+            [self._scorer.score(self._words(ids), group) for ids in captions]
+            for captions, group in zip(sampled.tolist(), map(self._group, references.tolist()), strict=True)
+        ]
+        return torch.tensor(rows)
+
+    def _group(self, references: Sequence[Sequence[int]]) -> list[list[str]]:
+        return [self._words(ids) for ids in references if ids[0] != PAD]
+
+    def _words(self, ids: Sequence[int]) -> list[str]:
+        return [self._vocabulary.words[number] for number in ids if number not in (PAD, START)]
+
+
+@torch.no_grad()
+def sample_captions(decoder: Decoder, grid: Tensor, *, samples: int, max_length: int) -> Tensor:
+    """Captions drawn word by word: grid (B, N, D) -> token ids (B, samples, T), `<pad>` behind `<end>`."""
+    images = grid.shape[0]
+    memory, state = decoder.begin(grid)
+    state = tuple(part.expand(-1, samples, -1) for part in state)
+    tokens = torch.full((images, samples), START, device=grid.device)
+    ended = torch.zeros_like(tokens, dtype=torch.bool)
+    steps = [tokens]
+    for _ in range(max_length):
+        logits, state = decoder.step(tokens, state, memory)
+        drawn = torch.multinomial(emitted_log_probs(logits).exp().flatten(0, 1), 1).view(images, samples)
+        steps.append(drawn.masked_fill(ended, PAD))
+        ended = ended | (drawn == END)
+        tokens = drawn.masked_fill(ended, END)
+    return torch.stack(steps, dim=2)
