@@ -57,8 +57,8 @@ def train(
     `base` is a checkpoint to start from; its vocabulary is extended. The state
     after each epoch lies in `output`/training. Raises DataError, CheckpointError and TrainingError.
     """
-    # Tiny gradients become denormal numbers, on which a CPU is ten times slower. Threads take the setting from
-    # the one that starts them, so it comes before the first tensor.
+    # Tiny gradients become denormal numbers, on which a CPU is many times slower. Threads take the setting
+    # from the one that starts them, so it comes before the first tensor.
     torch.set_flush_denormal(True)
     if recipe.training.epochs + recipe.training.self_critical_epochs == 0:
         raise TrainingError("training.epochs and training.self_critical_epochs are both 0; set one of them")
