@@ -99,8 +99,10 @@ function finish(stored, total) {
 
 /** Every file that was dropped, folders included, with its path. */
 async function dropped(transfer) {
-  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
-  return (await Promise.all(entries.map((entry) => walk(entry)))).flat();
+  // What is dropped can be read only before the first wait.
+  const found = [...transfer.items].map((item) => ({ entry: item.webkitGetAsEntry?.(), file: item.getAsFile() }));
+  const walked = found.map(({ entry, file }) => (entry ? walk(entry) : file ? [{ file, path: file.name }] : []));
+  return (await Promise.all(walked)).flat();
 }
 
 async function walk(entry) {

@@ -1,11 +1,18 @@
 """The main loop in a real browser: upload, caption, correct, accept, look back, export."""
 
+import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
+DROP = """(form, data) => {
+  const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([bytes], "dropped.jpg", { type: "image/jpeg" }));
+  form.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
+}"""
 CAPTIONED_WITHIN = 120_000  # milliseconds; the first job loads the network
 
 
@@ -75,6 +82,13 @@ def test_many_files_travel_in_small_requests(page: Page, photo: Callable[..., Pa
     upload(page, [photo(tmp_path / f"{number:02}.jpg", number, (32, 32)) for number in range(40)])
     expect(page.locator(".tile")).to_have_count(40)
     assert len(sizes) == 3
+
+
+def test_dropped_photos_are_uploaded(page: Page, photo: Callable[..., Path], tmp_path: Path) -> None:
+    new_collection(page, "Dropped")
+    data = base64.b64encode(photo(tmp_path / "dropped.jpg").read_bytes()).decode()
+    page.locator("form[data-upload]").evaluate(DROP, data)
+    expect(page.locator(".tile")).to_have_count(1)
 
 
 def test_a_collection_is_drawn_page_by_page(page: Page, photo: Callable[..., Path], tmp_path: Path) -> None:
