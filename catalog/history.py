@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from catalog.schema import Caption, CaptionState, HistoryEntry, Job, User
+from catalog.schema import Caption, CaptionState, HistoryEntry, User
 
 
 @dataclass(frozen=True)
 class Line:
-    """One entry as people read it: `who` is a user's name, or None for a job."""
+    """One entry as people read it: `who` is a user's name, or None for a job and the command line."""
 
     entry: HistoryEntry
     who: str | None
-    job_id: int | None
 
 
 @dataclass(frozen=True)
@@ -54,10 +53,9 @@ def append(session: Session, caption: Caption, *, action: str, was: Before, user
 def of_item(session: Session, item_id: int) -> Sequence[Line]:
     """The item's entries, newest first, with the names of the people in them."""
     rows = session.execute(
-        select(HistoryEntry, User.name, Job.id)
+        select(HistoryEntry, User.name)
         .outerjoin(User, User.id == HistoryEntry.user_id)
-        .outerjoin(Job, Job.id == HistoryEntry.job_id)
         .where(HistoryEntry.item_id == item_id)
         .order_by(HistoryEntry.id.desc())
     )
-    return [Line(entry=entry, who=name, job_id=job_id) for entry, name, job_id in rows]
+    return [Line(entry=entry, who=name) for entry, name in rows]

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from catalog.errors import InvalidInput
+from pictures.decode import MAX_PIXELS
 
-DEFAULT_MAX_PIXELS = 200_000_000
 BROKERS = ("filesystem", "redis", "rediss", "amqp", "amqps", "pyamqp")
 
 
@@ -75,7 +75,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         database_url=env.get("RECAPTION_DATABASE_URL") or f"sqlite:///{home / 'recaption.sqlite'}",
         broker_url=_broker(env.get("RECAPTION_BROKER_URL")),
         blobs=_blob_folder(env.get("RECAPTION_BLOBS"), home),
-        max_pixels=_positive(env, "RECAPTION_MAX_PIXELS", DEFAULT_MAX_PIXELS),
+        max_pixels=_positive(env, "RECAPTION_MAX_PIXELS", MAX_PIXELS),
         trusted_hosts=_words(env.get("RECAPTION_TRUSTED_HOSTS")),
         visible_gpus=_words(env.get("CUDA_VISIBLE_DEVICES")),
     )

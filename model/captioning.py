@@ -10,9 +10,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from model.errors import CaptioningError
-from model.images import MAX_PIXELS, decode_ahead
+from model.images import decode_ahead
 from model.outputs import Captioned, OutputFile
 from model.predictor import Prediction, Predictor
+from pictures.decode import MAX_PIXELS
 
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".tif", ".tiff", ".avif", ".jp2", ".j2k")

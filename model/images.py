@@ -10,10 +10,9 @@ from torch import Tensor
 
 from model.description import Preprocessing
 from model.transforms import frame
-from pictures.decode import open_picture
+from pictures.decode import MAX_PIXELS, open_picture
 from pictures.errors import PictureError
 
-MAX_PIXELS = 200_000_000
 DECODED_AHEAD = 128
 
 
