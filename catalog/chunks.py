@@ -63,7 +63,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Written:
-    """What the network made of one item."""
+    """What the network made of one item; `attention` is a square grid of bytes a token."""
 
     item_id: int
     text: str
@@ -71,6 +71,8 @@ class Written:
     tokens: Sequence[str]
     token_probabilities: Sequence[float]
     alternatives: Sequence[dict[str, Any]] = field(default=())
+    confidence: float | None = None
+    attention: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -298,9 +300,11 @@ def _write_captions(session: Session, held: Claim, written: Sequence[Written]) -
             "caption_id": caption_id,
             "model_text": one.text,
             "score": one.score,
+            "confidence": one.confidence,
             "tokens": list(one.tokens),
             "token_probabilities": list(one.token_probabilities),
             "alternatives": list(one.alternatives),
+            "attention": one.attention,
         }
         for caption_id, one in zip(caption_ids, written, strict=True)
     ]

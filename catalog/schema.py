@@ -274,8 +274,10 @@ class Caption(Base):
 class CaptionDetail(Base):
     """What the network said about one model caption; never loaded in lists.
 
-    `model_text` keeps the network's words when people edit the caption. `score` is the mean log
-    probability a token; `tokens` and `token_probabilities` run in step.
+    `model_text` keeps the network's words when people edit the caption. `score` is the log-probability over
+    length ** length_penalty; `confidence`, 0..1, the share of words that people would have chosen, where the
+    checkpoint is calibrated. `tokens` and `token_probabilities` run in step. `attention` is a square grid of
+    bytes a token, one after the other, row by row, each with 255 where the network looked most.
     """
 
     __tablename__ = "caption_details"
@@ -283,6 +285,7 @@ class CaptionDetail(Base):
     caption_id: Mapped[int] = mapped_column(ForeignKey("captions.id", ondelete="CASCADE"), primary_key=True)
     model_text: Mapped[str]
     score: Mapped[float] = mapped_column(Float(53))
+    confidence: Mapped[float | None] = mapped_column(Float(53))
     tokens: Mapped[list[Any]]
     token_probabilities: Mapped[list[Any]]
     alternatives: Mapped[list[Any]]

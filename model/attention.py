@@ -1,4 +1,4 @@
-"""Additive attention over a grid of features."""
+"""Attention: additive over a grid of features, and the multi-head kind of transformers."""
 
 import torch
 from torch import Tensor, nn
@@ -21,3 +21,32 @@ class AdditiveAttention(nn.Module):
         mixed = torch.tanh(keys.unsqueeze(1) + self.query(query).unsqueeze(2))
         weights = self.energy(mixed).squeeze(-1).softmax(dim=-1)
         return weights.to(values.dtype) @ values, weights
+
+
+class MultiHeadAttention(nn.Module):
+    """Vaswani et al., "Attention Is All You Need", 2017, sec. 3.2.2: scaled dot products in several heads."""
+
+    def __init__(self, *, query_size: int, value_size: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(query_size, query_size)
+        self.project = nn.Linear(value_size, 2 * query_size)
+        self.output = nn.Linear(query_size, query_size)
+
+    def forward(self, query: Tensor, memory: Tensor, allowed: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Queries (..., T, E), projected memory (..., S, 2E) -> contexts (..., T, E), weights (..., T, S).
+
+        `allowed` (T, S) says what each query may look at; weights are the mean over the heads.
+        """
+        queries = self._split(self.query(query))
+        keys, values = (self._split(part) for part in memory.chunk(2, dim=-1))
+        energies = queries @ keys.transpose(-2, -1) * queries.shape[-1] ** -0.5
+        if allowed is not None:
+            energies = energies.masked_fill(~allowed, float("-inf"))
+        weights = energies.softmax(dim=-1)
+        contexts = (weights.to(values.dtype) @ values).transpose(-3, -2).flatten(-2)
+        return self.output(contexts), weights.mean(dim=-3)
+
+    def _split(self, rows: Tensor) -> Tensor:
+        """(..., T, E) -> (..., heads, T, E / heads)."""
+        return rows.unflatten(-1, (self.heads, -1)).transpose(-3, -2)

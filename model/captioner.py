@@ -1,14 +1,16 @@
 """The one place where a recipe becomes a network."""
 
+import inspect
+from dataclasses import asdict, fields
 from typing import Self
 
 from torch import Tensor, nn
 
-from model.config import Recipe
+from model.config import DecoderConfig, Recipe
 from model.decoders import DECODERS
 from model.decoders.interface import Decoder
 from model.description import Preprocessing
-from model.encoder import GridEncoder, build_encoder, keep_statistics, to_grid
+from model.encoder import GridEncoder, backbone, build_encoder, freeze_batch_norms, to_grid
 from model.errors import RecipeError
 from model.vocabulary import Vocabulary
 
@@ -26,50 +28,73 @@ class Captioner(nn.Module):
 
     def trained_part(self, trained_blocks: int) -> "TrainedPart":
         """The last blocks of the encoder with the decoder, sharing their weights."""
-        return TrainedPart(head=self.encoder.split(trained_blocks)[1], decoder=self.decoder)
+        _, head = self.encoder.split(trained_blocks)
+        return TrainedPart(head=head, pool=self.encoder.pool, decoder=self.decoder)
 
 
 class TrainedPart(nn.Module):
     """What training changes: the last blocks of the encoder, if any, and the decoder.
 
-    Takes the feature maps (B, C, h, w) of the blocks before, and tokens (B, K, T) -> logits (B, K, T, V).
+    It takes the feature maps (B, C, h, w) of the blocks before.
     """
 
-    def __init__(self, *, head: nn.Sequential, decoder: Decoder) -> None:
+    def __init__(self, *, head: nn.Sequential, pool: nn.Module, decoder: Decoder) -> None:
         super().__init__()
         self.head = head
+        self.pool = pool
         self.decoder = decoder
 
     def grid(self, maps: Tensor) -> Tensor:
         """Feature maps (B, C, h, w) -> grid features (B, N, D)."""
-        return to_grid(self.head(maps))
+        return to_grid(self.pool(self.head(maps)))
 
-    def forward(self, maps: Tensor, tokens: Tensor) -> Tensor:
-        return self.decoder(self.grid(maps), tokens)
+    def teach(self, maps: Tensor, captions: Tensor) -> tuple[Tensor, Tensor]:
+        """Captions (B, K, T), `<start>` to `<end>` -> logits (B, K, S, V) and their targets (B, K, S)."""
+        return self.decoder.teach(self.grid(maps), captions)
 
     def train(self, mode: bool = True) -> Self:
-        """Training mode, but for the statistics of the encoder's BatchNorms."""
+        """Training mode, but for the encoder's BatchNorms."""
         super().train(mode)
-        keep_statistics(self.head)
+        freeze_batch_norms(self.head)
         return self
 
 
 def build_captioner(recipe: Recipe, vocabulary: Vocabulary) -> Captioner:
     """A captioner with random weights; raises RecipeError for an unknown encoder or decoder."""
-    encoder = build_encoder(recipe.encoder.name)
-    if recipe.decoder.name not in DECODERS:
-        raise RecipeError(f'decoder.name is "{recipe.decoder.name}"; choose one of {", ".join(DECODERS)}')
-    decoder = DECODERS[recipe.decoder.name](
-        vocabulary_size=len(vocabulary),
-        feature_size=encoder.feature_size,
-        embedding_size=recipe.decoder.embedding_size,
-        hidden_size=recipe.decoder.hidden_size,
-        attention_size=recipe.decoder.attention_size,
-        dropout=recipe.decoder.dropout,
+    encoder = build_encoder(recipe.encoder.name, grid_size=recipe.encoder.grid_size)
+    decoder = build_decoder(
+        recipe.decoder, vocabulary_size=len(vocabulary), feature_size=encoder.feature_size
     )
     return Captioner(encoder=encoder, decoder=decoder)
 
 
+def build_decoder(config: DecoderConfig, *, vocabulary_size: int, feature_size: int) -> Decoder:
+    """A decoder with random weights, given those sizes of the table that it has a use for.
+
+    Raises RecipeError for an unknown name, and for a size that was set and that the decoder does not have.
+    """
+    sizes = decoder_sizes(config)
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if field.name not in ("name", *sizes) and value != field.default:
+            raise RecipeError(
+                f"decoder.{field.name} is {value}, but {config.name} has no such size; "
+                f"leave it out, or set decoder.{field.name}={field.default}"
+            )
+    return DECODERS[config.name](vocabulary_size=vocabulary_size, feature_size=feature_size, **sizes)
+
+
+def decoder_sizes(config: DecoderConfig) -> dict[str, int | float]:
+    """Those keys of the table that this decoder takes; raises RecipeError for an unknown name."""
+    if config.name not in DECODERS:
+        raise RecipeError(f'decoder.name is "{config.name}"; choose one of {", ".join(DECODERS)}')
+    wanted = inspect.signature(DECODERS[config.name]).parameters
+    return {key: value for key, value in asdict(config).items() if key in wanted}
+
+
 def preprocessing_of(recipe: Recipe) -> Preprocessing:
-    """What the recipe does to a photo before the encoder sees it."""
-    return Preprocessing(size=recipe.data.image_size, framing=recipe.data.framing)
+    """What the recipe does to a photo before the encoder sees it; raises RecipeError for too small a size."""
+    size, known = recipe.data.image_size, backbone(recipe.encoder.name)
+    if size < known.smallest:
+        raise RecipeError(f"data.image_size is {size}; {recipe.encoder.name} needs at least {known.smallest}")
+    return Preprocessing(size=size, framing=recipe.data.framing, mean=known.mean, std=known.std)

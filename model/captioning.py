@@ -12,7 +12,8 @@ from tqdm import tqdm
 from model.errors import CaptioningError
 from model.images import decode_ahead
 from model.outputs import Captioned, OutputFile
-from model.predictor import Prediction, Predictor
+from model.prediction import Prediction
+from model.predictor import Predictor
 from pictures.decode import MAX_PIXELS
 
 SUFFIXES = frozenset(
@@ -116,5 +117,9 @@ def _refuse_source(output: Path, images: Sequence[str]) -> None:
 
 def _captioned(image: str, prediction: Prediction) -> Captioned:
     return Captioned(
-        image=image, caption=prediction.text, score=prediction.score, alternatives=prediction.alternatives
+        image=image,
+        caption=prediction.text,
+        score=prediction.score,
+        confidence=prediction.confidence,
+        alternatives=prediction.alternatives,
     )

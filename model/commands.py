@@ -3,13 +3,15 @@
 import dataclasses
 import json
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from model.evaluation import Evaluation
+    from model.comparison import System
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -26,7 +28,7 @@ BEAM_SIZE = click.IntRange(1, 32)
     "--output", required=True, type=FOLDER, help="Folder for the checkpoint and the training state."
 )
 @click.option("--from", "base", type=FOLDER, help="Checkpoint to start from.")
-@click.option("--resume", is_flag=True, help="Go on after the last finished epoch in OUTPUT.")
+@click.option("--resume", is_flag=True, help="Go on with the run whose state is in OUTPUT.")
 @click.option("--cache", type=FOLDER, help="Folder for encoder features [default: OUTPUT/training].")
 @click.option("--device", type=DEVICE, default="auto", show_default=True)
 @click.argument("overrides", nargs=-1, metavar="[TABLE.KEY=VALUE]...")
@@ -40,7 +42,7 @@ def train(
     device: str,
     overrides: tuple[str, ...],
 ) -> None:
-    """Train a captioner and keep its best epoch."""
+    """Train a captioner and keep what validates best."""
     from model.config import load_recipe
     from model.training import train as run
 
@@ -68,9 +70,13 @@ def train(
     "--captions", type=FILE, help="Score the captions of this file instead (JSON lines or COCO results)."
 )
 @click.option("--beam-size", type=BEAM_SIZE, help="[default: the checkpoint's]")
-@click.option("--predictions", type=FILE, help="Write the captions as a COCO results JSON.")
+@click.option("--predictions", type=FILE, help="Write the first captions as a COCO results JSON.")
+@click.option(
+    "--against", multiple=True, type=FOLDER, help="More checkpoints on the same photos; folders may follow."
+)
 @click.option("--device", type=DEVICE, default="auto", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and no progress.")
+@click.argument("more", nargs=-1, type=FOLDER, metavar="[DIR]...")
 def evaluate(
     source: Path,
     split: str,
@@ -78,29 +84,45 @@ def evaluate(
     captions: Path | None,
     beam_size: int | None,
     predictions: Path | None,
+    against: tuple[Path, ...],
     device: str,
     as_json: bool,
+    more: tuple[Path, ...],
 ) -> None:
     """Score captions against references, as the COCO caption scorer does."""
-    from model import evaluation
+    from model import comparison, evaluation
     from model.data import read_data
-    from model.description import starter_folder
-    from model.predictor import Predictor
+    from model.description import read_description, starter_folder
 
-    if captions and (checkpoint or beam_size):
+    if captions and (checkpoint or (beam_size and not against)):
         raise click.UsageError("--captions scores a file; leave out --checkpoint and --beam-size")
+    if more and not against:
+        raise click.UsageError(f"write --against before {more[0]} to compare with that checkpoint")
+    others = (*against, *more)
+    for folder in others:
+        read_description(folder)  # A mistyped folder is named before minutes go into the others.
     examples = read_data(source).split(split)
-    if captions:
-        texts = evaluation.read_captions(captions, examples)
-    else:
-        predictor = Predictor.load(checkpoint or starter_folder(), device=device, beam_size=beam_size)
-        beam_size = predictor.beam_size
-        progress = sys.stderr.isatty() and not as_json
-        texts = evaluation.predict_captions(predictor, examples, progress=progress)
+    evaluator = evaluation.Evaluator(split, examples)
+    score = partial(
+        comparison.checkpoint_system,
+        examples=examples,
+        evaluator=evaluator,
+        device=device,
+        beam_size=beam_size,
+        progress=sys.stderr.isatty() and not as_json,
+    )
+    first = (
+        comparison.file_system(captions, examples, evaluator)
+        if captions
+        else score(checkpoint or starter_folder())
+    )
     if predictions:
-        evaluation.write_predictions(predictions, examples, texts)
-    result = evaluation.evaluate(split, examples, texts, beam_size=beam_size)
-    click.echo(json.dumps(dataclasses.asdict(result)) if as_json else _table(result))
+        evaluation.write_predictions(predictions, examples, first.captions.texts)
+    systems = [first, *map(score, others)]
+    click.echo(_evaluations(systems, as_json=as_json))
+    _name_failed(systems)
+    if any(system.captions.failed for system in systems if system.description):
+        sys.exit(1)
 
 
 @click.command()
@@ -152,12 +174,21 @@ def caption(
         sys.exit(1)
 
 
-def _table(result: "Evaluation") -> str:
-    head = f"{result.n} photos of {result.split}, {result.references} references, {result.tokenizer} tokens"
-    if result.beam_size:
-        head += f", beam {result.beam_size}"
-    lines = [head, "         " + "".join(f"{name:>9}" for name in result.scores)]
-    for name, scores in (("captions", result.scores), ("people", result.human)):
-        if scores:
-            lines.append(f"{name:<9}" + "".join(f"{value:>9.4f}" for value in scores.values()))
-    return "\n".join(lines)
+def _evaluations(systems: Sequence["System"], *, as_json: bool) -> str:
+    from model.comparison import compare, comparison_to_dict
+    from model.score_tables import comparison_table, evaluation_table
+
+    if len(systems) == 1:
+        result = systems[0].evaluation
+        return json.dumps(dataclasses.asdict(result)) if as_json else evaluation_table(result)
+    compared = compare(systems)
+    return json.dumps(comparison_to_dict(compared)) if as_json else comparison_table(compared)
+
+
+def _name_failed(systems: Sequence["System"]) -> None:
+    for system in systems:
+        failed = system.captions.failed
+        if failed:
+            click.echo(f"{len(failed)} photos have no caption of {system.name} and count as wrong:", err=True)
+            for name, reason in failed.items():
+                click.echo(f"  {name}: {reason}", err=True)

@@ -20,11 +20,13 @@ def _bounded(default: int | float, low: int | float, high: int | float) -> Any:
 class DataConfig:
     """How photos and captions become tensors; lengths count words, sizes count pixels.
 
-    `licence` says what captioners trained on these data may be used for; checkpoints carry it.
+    The vocabulary is what occurs `min_count` times, and the words of the file `word_list`, one a line,
+    however rare. `licence` says what captioners trained on these data may be used for; checkpoints carry it.
     """
 
     tokenizer: str = "spacy"
     min_count: int = _bounded(5, 1, 10_000)
+    word_list: str = ""
     max_length: int = _bounded(20, 1, 200)
     image_size: int = _bounded(224, 32, 1024)
     framing: str = "squash"
@@ -36,35 +38,51 @@ class DataConfig:
 class EncoderConfig:
     """The image network; `weights` is "imagenet", "none" or a .safetensors file.
 
-    The last `trained_blocks` of the network learn too; what the others say is computed once and cached.
+    Feature maps are pooled to `grid_size` cells a side (0: as they come). The last `trained_blocks` of the
+    network learn too; what the others say is computed once and cached.
     """
 
     name: str = "mobilenet_v2"
     weights: str = "imagenet"
+    grid_size: int = _bounded(0, 0, 64)
     trained_blocks: int = _bounded(0, 0, 1000)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DecoderConfig:
-    """The language network and its sizes."""
+    """The language network and its sizes; each network takes those it has a use for."""
 
     name: str = "attention_lstm"
     embedding_size: int = _bounded(256, 1, 4096)
     hidden_size: int = _bounded(384, 1, 4096)
     attention_size: int = _bounded(256, 1, 4096)
+    layers: int = _bounded(1, 1, 24)
+    heads: int = _bounded(8, 1, 64)
     dropout: float = _bounded(0.4, 0.0, 0.95)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """How the network learns; `batch_size` counts images, each with all of its captions.
+    """How the network learns; `batch_size` counts the images, or the captions, of one update.
 
-    Blocks of the encoder that learn begin after `frozen_epochs`, when the decoder has a direction to give.
-    The self-critical epochs follow the `epochs` of teacher forcing, and train the decoder alone.
+    A batch is computed in `accumulation` parts and, where several processes train, divided among them: what
+    is learned is the same, but for what is drawn at random and for the BatchNorm of packed_lstm. The rate
+    rises over the first `warmup` of all updates, then follows the schedule; longer gradients than `clip_norm`
+    are cut (0: none). Blocks of the encoder that learn begin after `frozen_epochs`, when the decoder has a
+    direction to give. The self-critical epochs follow the `epochs` of teacher forcing, and train the decoder
+    alone, on images with all their captions. A stage ends early after `patience` epochs that validate no
+    better (0: never); the next one goes on from its last weights. In the end the weights of the
+    `averaged_epochs` best epochs are averaged, and kept if they validate better.
     """
 
     epochs: int = _bounded(20, 0, 10_000)
+    patience: int = _bounded(0, 0, 10_000)
+    batch_of: str = "images"
     batch_size: int = _bounded(32, 1, 4096)
+    accumulation: int = _bounded(1, 1, 4096)
+    objective: str = "every_token"
+    schedule: str = "cosine"
+    warmup: float = _bounded(0.02, 0.0, 1.0)
     learning_rate: float = _bounded(8e-4, 0.0, 1.0)
     encoder_learning_rate: float = _bounded(1e-4, 0.0, 1.0)
     frozen_epochs: int = _bounded(2, 0, 10_000)
@@ -75,8 +93,11 @@ class TrainingConfig:
     label_smoothing: float = _bounded(0.1, 0.0, 0.9)
     clip_norm: float = _bounded(5.0, 0.0, 1e6)
     ema_decay: float = _bounded(0.998, 0.0, 0.999999)
+    averaged_epochs: int = _bounded(0, 0, 100)
     precision: str = "bfloat16"
     stored_precision: str = "float16"
+    save_minutes: float = _bounded(5.0, 0.0, 10_000.0)
+    tensorboard: bool = True
     seed: int = _bounded(1, 0, 2**31 - 1)
 
 
@@ -111,8 +132,29 @@ class Recipe:
 
 TABLES: dict[str, Any] = {f.name: type(f.default) for f in dataclasses.fields(Recipe)}
 CHOICES = {
-    "data.tokenizer": ("spacy",),
+    "encoder.name": (
+        "resnet18",
+        "resnet50",
+        "resnet101",
+        "vgg16",
+        "efficientnet_b0",
+        "inception_v3",
+        "mobilenet_v2",
+        "mobilenet_v3_large",
+    ),
+    "decoder.name": (
+        "init_inject_lstm",
+        "pre_inject_lstm",
+        "packed_lstm",
+        "soft_attention_lstm",
+        "attention_lstm",
+        "transformer",
+    ),
+    "data.tokenizer": ("spacy", "nltk"),
     "data.framing": ("squash",),
+    "training.batch_of": ("images", "captions"),
+    "training.objective": ("every_token", "last_token"),
+    "training.schedule": ("cosine", "constant"),
     "training.precision": ("float32", "bfloat16"),
     "training.stored_precision": ("float32", "float16"),
 }
@@ -195,11 +237,16 @@ def _checked(value: Any, field: dataclasses.Field[Any], name: str, source: str) 
     if low is not None and high is not None and not low <= value <= high:
         raise RecipeError(f"{name} in {source} is {value}; it must lie between {low} and {high}")
     if name in CHOICES and value not in CHOICES[name]:
-        raise RecipeError(f'{name} in {source} is "{value}"; choose one of {", ".join(CHOICES[name])}')
+        close = _closest(str(value), CHOICES[name])
+        hint = f' (did you mean "{close}"?)' if close else ""
+        raise RecipeError(f'{name} in {source} is "{value}"{hint}; choose one of {", ".join(CHOICES[name])}')
     return value
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
-    known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f'; did you mean "{close[0]}"?' if close else f"; there are {', '.join(known)}"
+    close = _closest(name, known)
+    return f'; did you mean "{close}"?' if close else f"; there are {', '.join(sorted(known))}"
+
+
+def _closest(name: str, known: Iterable[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)), None)

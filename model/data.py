@@ -12,14 +12,20 @@ from typing import Any
 from model.errors import DataError
 
 VALIDATION_NAMES = ("dev", "val", "validation")
+SPLIT_NAMES = ("train", *VALIDATION_NAMES, "test")
 
 
 @dataclass(frozen=True)
 class Example:
-    """A photo and the captions people gave it."""
+    """A photo and the captions people gave it; `image_id` is what its file of captions calls it."""
 
     path: Path
     captions: tuple[str, ...]
+    image_id: int | str = ""
+
+    def __post_init__(self) -> None:
+        if self.image_id == "":
+            object.__setattr__(self, "image_id", self.path.name)
 
 
 @dataclass(frozen=True)
@@ -113,7 +119,14 @@ def _read_flickr8k(folder: Path) -> dict[str, tuple[Example, ...]]:
     if not captions:
         raise DataError(f'"{path}" has no captions')
     lists = {path.stem: _lines(path) for path in sorted(folder.glob("*.txt")) if path.name != "captions.txt"}
-    lists = {split: names for split, names in lists.items() if any(name in captions for name in names)}
+    # Other texts may lie beside the lists, such as a README.
+    lists = {
+        split: names
+        for split, names in lists.items()
+        if split in SPLIT_NAMES or any(name in captions for name in names)
+    }
+    if not lists:
+        _refuse_uncaptioned(folder / "Images", captions)
     for split, names in lists.items():
         uncaptioned = [name for name in names if name not in captions]
         if uncaptioned:
@@ -124,6 +137,15 @@ def _read_flickr8k(folder: Path) -> dict[str, tuple[Example, ...]]:
         split: tuple(Example(folder / "Images" / name, tuple(captions[name])) for name in names)
         for split, names in (lists or {"train": list(captions)}).items()
     }
+
+
+def _refuse_uncaptioned(images: Path, captions: Mapping[str, object]) -> None:
+    names = sorted(path.name for path in images.glob("*") if path.is_file() and path.name not in captions)
+    if names:
+        raise DataError(
+            f'{len(names)} photos of "{images}" have no caption, first "{names[0]}"; '
+            "caption them, take them out, or list those to learn from in train.txt"
+        )
 
 
 def _lines(path: Path) -> list[str]:
@@ -150,7 +172,8 @@ def _karpathy(content: dict[str, Any], file: Path) -> list[tuple[str, Example]]:
         path = _beside(file, image.get("filepath", ""), image["filename"])
         captions = tuple(sentence["raw"].strip() for sentence in image["sentences"])
         # Karpathy's "restval" is the part of COCO's validation photos that everybody trains on.
-        read.append(("train" if image["split"] == "restval" else image["split"], Example(path, captions)))
+        split = "train" if image["split"] == "restval" else image["split"]
+        read.append((split, Example(path, captions, image.get("cocoid", image.get("imgid", "")))))
     return read
 
 
@@ -160,7 +183,7 @@ def _coco(content: dict[str, Any], file: Path) -> list[tuple[str, Example]]:
     for annotation in content["annotations"]:
         captions[annotation["image_id"]].append(annotation["caption"].strip())
     return [
-        (split, Example(_beside(file, "", image["file_name"]), tuple(captions[image["id"]])))
+        (split, Example(_beside(file, "", image["file_name"]), tuple(captions[image["id"]]), image["id"]))
         for image in content["images"]
     ]
 

@@ -3,6 +3,7 @@
 from contextlib import AbstractContextManager
 
 import torch
+import torch.distributed as dist
 
 from model.errors import ModelError
 
@@ -16,6 +17,9 @@ def pick_device(name: str) -> torch.device:
         raise ModelError(f'unknown device "{name}"; choose auto, cpu or cuda')
     if name == "cuda" and not available:
         raise ModelError("device cuda was asked for, but PyTorch sees no GPU here; use --device cpu")
+    if name == "cuda":
+        # torchrun starts a process for each GPU of a machine; one alone takes the first.
+        return torch.device("cuda", dist.get_node_local_rank(fallback_rank=0))
     return torch.device(name)
 
 

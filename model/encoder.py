@@ -1,7 +1,9 @@
 """Image networks of torchvision that return a grid of features."""
 
 import copy
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
@@ -16,27 +18,97 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from model.errors import CheckpointError, RecipeError
 
 Module = TypeVar("Module", bound=nn.Module)
+Channels = tuple[float, float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backbone:
+    """A network of torchvision as a chain of blocks, and the photos its ImageNet weights were made for.
+
+    `prefix` is what torchvision puts before the names of the blocks; mean and deviation are those of
+    channels scaled to 0..1; photos need `smallest` pixels a side.
+    """
+
+    blocks: Callable[[], nn.Sequential]
+    feature_size: int
+    prefix: str = "features."
+    mean: Channels = (0.485, 0.456, 0.406)
+    std: Channels = (0.229, 0.224, 0.225)
+    smallest: int = 32
+
+
+def _resnet(name: str) -> Callable[[], nn.Sequential]:
+    return lambda: _chain(torchvision.models.get_model(name, weights=None), ends_before="avgpool")
+
+
+def _features(name: str) -> Callable[[], nn.Sequential]:
+    return lambda: torchvision.models.get_model(name, weights=None).features
+
+
+def _inception_v3() -> nn.Sequential:
+    network = torchvision.models.inception_v3(weights=None, init_weights=False)
+    del network.AuxLogits
+    return _chain(network, ends_before="avgpool")
+
+
+def _chain(network: nn.Module, *, ends_before: str) -> nn.Sequential:
+    blocks: OrderedDict[str, nn.Module] = OrderedDict()
+    for name, block in network.named_children():
+        if name == ends_before:
+            break
+        blocks[name] = block
+    return nn.Sequential(blocks)
+
+
+ENCODERS: dict[str, Backbone] = {
+    "resnet18": Backbone(blocks=_resnet("resnet18"), feature_size=512, prefix=""),
+    "resnet50": Backbone(blocks=_resnet("resnet50"), feature_size=2048, prefix=""),
+    "resnet101": Backbone(blocks=_resnet("resnet101"), feature_size=2048, prefix=""),
+    "vgg16": Backbone(blocks=_features("vgg16"), feature_size=512),
+    "efficientnet_b0": Backbone(blocks=_features("efficientnet_b0"), feature_size=1280),
+    "inception_v3": Backbone(
+        blocks=_inception_v3,
+        feature_size=2048,
+        prefix="",
+        # torchvision's network brings ImageNet's usual statistics to these before its first block.
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+        smallest=75,
+    ),
+    "mobilenet_v2": Backbone(blocks=_features("mobilenet_v2"), feature_size=1280),
+    "mobilenet_v3_large": Backbone(blocks=_features("mobilenet_v3_large"), feature_size=960),
+}
 
 
 class GridEncoder(nn.Module):
-    """A convolutional network without its head: photos (B, 3, S, S) -> grid features (B, N, D)."""
+    """A convolutional network without its head: photos (B, 3, S, S) -> grid features (B, N, D).
 
-    def __init__(self, *, network: nn.Sequential, feature_size: int, prefix: str) -> None:
+    Feature maps are pooled to `grid_size` cells a side; 0 leaves them as the network gives them.
+    """
+
+    def __init__(self, *, network: nn.Sequential, feature_size: int, grid_size: int = 0) -> None:
         super().__init__()
         self.network = network
+        self.pool = nn.AdaptiveAvgPool2d(grid_size) if grid_size else nn.Identity()
         self.feature_size = feature_size
-        self.prefix = prefix
+        self._one_cell = grid_size == 1
 
     def forward(self, images: Tensor) -> Tensor:
-        return to_grid(self.network(images))
+        return to_grid(self.pool(self.network(images)))
 
     def split(self, trained_blocks: int) -> tuple[nn.Sequential, nn.Sequential]:
-        """The blocks that stay as they are and the last ones, which are trained; raises RecipeError."""
+        """The blocks that stay as they are and the last ones, which are trained; raises RecipeError.
+
+        Where nothing is trained and one cell is all that is asked for, the first part pools as well: what it
+        says is kept on disk. Pooling again changes nothing.
+        """
         if trained_blocks > len(self.network):
             raise RecipeError(
                 f"encoder.trained_blocks is {trained_blocks}; the network has {len(self.network)} blocks"
             )
         cut = len(self.network) - trained_blocks
+        if self._one_cell and not trained_blocks:
+            return nn.Sequential(*self.network, self.pool), self.network[cut:]
         return self.network[:cut], self.network[cut:]
 
 
@@ -45,19 +117,17 @@ def to_grid(maps: Tensor) -> Tensor:
     return maps.flatten(2).transpose(1, 2)
 
 
-def _mobilenet_v2() -> GridEncoder:
-    network = torchvision.models.mobilenet_v2(weights=None)
-    return GridEncoder(network=network.features, feature_size=network.last_channel, prefix="features.")
-
-
-ENCODERS: dict[str, Callable[[], GridEncoder]] = {"mobilenet_v2": _mobilenet_v2}
-
-
-def build_encoder(name: str) -> GridEncoder:
-    """An encoder with random weights; raises RecipeError for a name that is not in `ENCODERS`."""
+def backbone(name: str) -> Backbone:
+    """The backbone of this name; raises RecipeError for one that is not in `ENCODERS`."""
     if name not in ENCODERS:
         raise RecipeError(f'encoder.name is "{name}"; choose one of {", ".join(ENCODERS)}')
-    return ENCODERS[name]()
+    return ENCODERS[name]
+
+
+def build_encoder(name: str, *, grid_size: int = 0) -> GridEncoder:
+    """An encoder with random weights; raises RecipeError for an unknown name."""
+    known = backbone(name)
+    return GridEncoder(network=known.blocks(), feature_size=known.feature_size, grid_size=grid_size)
 
 
 def load_base_weights(encoder: GridEncoder, *, name: str, weights: str) -> None:
@@ -67,21 +137,27 @@ def load_base_weights(encoder: GridEncoder, *, name: str, weights: str) -> None:
     """
     if weights == "none":
         return
-    if weights == "imagenet":
-        state = torchvision.models.get_model_weights(name).DEFAULT.get_state_dict(
-            progress=True, check_hash=True
-        )
-    else:
-        state = _read_safetensors(Path(weights))
-    grid = {
-        key.removeprefix(encoder.prefix): value
-        for key, value in state.items()
-        if key.startswith(encoder.prefix)
-    }
+    state = _download(name) if weights == "imagenet" else _read_safetensors(Path(weights))
+    prefix = backbone(name).prefix
+    # The classifier and Inception's second head are in the file too.
+    wanted = encoder.network.state_dict().keys()
+    grid = {key: state[prefix + key] for key in wanted if prefix + key in state}
     try:
         encoder.network.load_state_dict(grid)
     except RuntimeError as error:
         raise CheckpointError(f'"{weights}" does not hold torchvision weights of {name}: {error}') from error
+
+
+def _download(name: str) -> Mapping[str, Tensor]:
+    try:
+        return torchvision.models.get_model_weights(name).DEFAULT.get_state_dict(
+            progress=True, check_hash=True
+        )
+    except (OSError, RuntimeError) as error:
+        raise CheckpointError(
+            f"cannot download the ImageNet weights of {name}: {error}; "
+            "pass a .safetensors file in torchvision's layout as encoder.weights=FILE"
+        ) from error
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -104,11 +180,11 @@ def for_inference(network: Module) -> Module:
     return copied.to(memory_format=torch.channels_last)
 
 
-def keep_statistics(network: nn.Module) -> None:
-    """BatchNorm keeps its stored statistics in training too: folded weights have no others."""
+def freeze_batch_norms(network: nn.Module) -> None:
+    """BatchNorms stay as they are in training: batches are small, and folded weights have no statistics."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.eval()
+            module.eval().requires_grad_(False)
 
 
 def _fold_batch_norms(module: nn.Module) -> None:

@@ -1,15 +1,14 @@
-"""What frozen encoder blocks say, computed once and kept on disk: it is the same every epoch."""
+"""What frozen encoder blocks say of photos, computed once and kept on disk: it is the same every epoch."""
 
+import copy
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.lib.format import open_memmap
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -18,6 +17,7 @@ from model.description import Preprocessing
 from model.devices import encoding_precision
 from model.encoder import for_inference
 from model.errors import DataError
+from model.feature_rows import CachedFeatures, FeatureRows
 from model.images import decode_ahead
 from model.transforms import normalise
 from pictures.errors import PictureError
@@ -44,50 +44,62 @@ def cached_features(
     device: torch.device,
     flipped: bool = False,
     progress: bool = False,
-) -> np.ndarray:
-    """Feature maps (n, h, w, C) float16 of the photos, memory-mapped; of their mirror images when `flipped`.
+) -> CachedFeatures:
+    """Feature maps (n, h, w, C) float16 of the photos, of their mirror images when `flipped`.
 
-    The file is named by a hash of network, preprocessing, photos and mirroring, so it is never stale.
+    `hashes` are those of the photos' bytes; what the folder lacks of them is encoded and added. Of several
+    processes that want to add, one does and the others wait. Raises DataError for an unreadable photo, a full
+    disk, and a cache that is damaged.
     """
-    key = json.dumps([weights_hash(network), asdict(preprocessing), list(hashes), flipped])
-    path = folder / f"features-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
-    if not path.is_file():
-        encoder = for_inference(network).to(device)
-        _encode(encoder, examples, preprocessing, path, device=device, flipped=flipped, progress=progress)
-    return np.load(path, mmap_mode="r")
+    shape = _row_shape(network, preprocessing)
+    head = json.dumps(
+        {
+            "weights": weights_hash(network),
+            "preprocessing": asdict(preprocessing),
+            "flipped": flipped,
+            "shape": shape,
+        }
+    )
+    name = f"features-{hashlib.sha256(head.encode()).hexdigest()[:16]}"
+    rows = FeatureRows(folder / name, head, shape)
+    photos = dict(zip(hashes, examples, strict=True))
+    if not photos.keys() <= set(rows.hashes()):
+        with rows.adding(list(photos)) as missing:
+            lacking = {digest: photos[digest] for digest in missing}
+            encoder = for_inference(network).to(device)
+            _encode(encoder, lacking, preprocessing, rows, device=device, flipped=flipped, progress=progress)
+    return rows.select(hashes)
+
+
+def _row_shape(network: nn.Sequential, preprocessing: Preprocessing) -> tuple[int, ...]:
+    # Tensors on the device "meta" have shapes but no values: this costs no computation.
+    photo = torch.empty(1, 3, preprocessing.size, preprocessing.size, device="meta")
+    maps = copy.deepcopy(network).eval().to("meta")(photo)
+    return tuple(maps.permute(0, 2, 3, 1).shape[1:])
 
 
 @torch.inference_mode()
 def _encode(
     network: nn.Sequential,
-    examples: Sequence[Example],
+    photos: Mapping[str, Example],
     preprocessing: Preprocessing,
-    path: Path,
+    rows: FeatureRows,
     *,
     device: torch.device,
     flipped: bool,
     progress: bool,
 ) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Moved into place when complete: an interrupted run leaves no half-filled cache behind.
-    partial = path.with_suffix(".partial")
-    rows: np.memmap | None = None
-    done = 0
-    with tqdm(total=len(examples), desc="features", unit="photo", disable=not progress) as bar:
-        photos = decode_ahead((example.path for example in examples), preprocessing)
-        while framed := list(islice(photos, BATCH_SIZE)):
-            batch = normalise(torch.stack(_readable(framed)).to(device), preprocessing)
+    hashes = list(photos)
+    framed = decode_ahead((photo.path for photo in photos.values()), preprocessing)
+    with tqdm(total=len(hashes), desc="features", unit="photo", disable=not progress) as bar:
+        for start in range(0, len(hashes), BATCH_SIZE):
+            pixels = torch.stack(_readable(list(islice(framed, BATCH_SIZE))))
+            batch = normalise(pixels.to(device), preprocessing)
             with encoding_precision(device):
                 maps = network(batch.flip(3) if flipped else batch).permute(0, 2, 3, 1)
-            if rows is None:
-                shape = (len(examples), *maps.shape[1:])
-                rows = open_memmap(partial, mode="w+", dtype=np.float16, shape=shape)
-            rows[done : done + len(maps)] = maps.to(torch.float16).cpu().numpy()
-            done += len(maps)
-            bar.update(len(maps))
-    assert rows is not None
-    rows.flush()
-    partial.replace(path)
+            chunk = hashes[start : start + BATCH_SIZE]
+            rows.append(chunk, maps.to(torch.float16).cpu().numpy(), waiting=len(hashes) - start)
+            bar.update(len(chunk))
 
 
 def _readable(photos: Sequence[Tensor | PictureError]) -> list[Tensor]:

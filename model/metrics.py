@@ -3,84 +3,125 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from importlib.metadata import version
 
+import numpy as np
 from sacrebleu.metrics.bleu import BLEU
 
 from model.tokenizer import ptb_words
 
 Words = list[str]
 TOKENIZER = "ptb"
+SCORER = f"recaption-1, sacrebleu {version('sacrebleu')}"
 SCORES = ("bleu1", "bleu2", "bleu3", "bleu4", "rouge_l", "cider")
+ORDERS = 4
 
 
-def score_captions(captions: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
-    """All scores of one caption an image against its references; an empty caption is all wrong."""
-    hypotheses = [ptb_words(caption) for caption in captions]
-    tokenized = [[ptb_words(reference) for reference in group] for group in references]
-    return {
-        **bleu(hypotheses, tokenized),
-        "rouge_l": rouge_l(hypotheses, tokenized),
-        "cider": cider(hypotheses, tokenized),
-    }
+class Scorer:
+    """Scores captions against one set of references, a group of them an image; all cut into words.
+
+    What it finds of each image is kept apart, so that any weighting of the images can be scored.
+    """
+
+    def __init__(self, references: Sequence[Sequence[Words]]) -> None:
+        self._references = references
+        self._cider = CiderD(references)
+
+    def statistics(self, hypotheses: Sequence[Words]) -> np.ndarray:
+        """What each caption adds to the scores: (B, 12) float64, rows that `corpus_scores` takes sums of.
+
+        Right n-grams and all n-grams of the orders 1 to 4, words, words of the closest reference, ROUGE-L,
+        CIDEr-D. An empty caption has nothing right.
+        """
+        rows = [
+            [*_bleu_counts(words, group), rouge_l(words, group), self._cider.score(words, group)]
+            for words, group in zip(hypotheses, self._references, strict=True)
+        ]
+        return np.array(rows, dtype=np.float64)
 
 
-def human_scores(references: Sequence[Sequence[str]]) -> dict[str, float] | None:
+def tokenized(references: Sequence[Sequence[str]]) -> list[list[Words]]:
+    """Each reference of each image as the words that scores compare."""
+    return [[ptb_words(reference) for reference in group] for group in references]
+
+
+def corpus_scores(statistics: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """The six scores (..., 6) of statistics (B, 12), each image as often as its weight says (..., B).
+
+    BLEU: Papineni et al., 2002, from n-grams counted over all images; ROUGE-L and CIDEr-D are means.
+    """
+    images = np.ones(len(statistics)) if weights is None else weights
+    sums = images @ statistics
+    right, counted = sums[..., :ORDERS], sums[..., ORDERS : 2 * ORDERS]
+    words, reference_words = sums[..., 8:9], sums[..., 9:10]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        precisions = np.where(counted > 0, right / counted, 0.0)
+        means = np.exp(np.cumsum(np.log(precisions), axis=-1) / np.arange(1, ORDERS + 1))
+        brevity = np.where(words > 0, np.exp(np.minimum(0.0, 1 - reference_words / words)), 0.0)
+    return np.concatenate([brevity * means, sums[..., 10:] / images.sum(axis=-1)[..., None]], axis=-1)
+
+
+def cider_of_each(statistics: np.ndarray) -> np.ndarray:
+    """CIDEr-D of each caption (B), from statistics (B, 12)."""
+    return statistics[:, 11]
+
+
+def chosen_words_of_each(statistics: np.ndarray) -> np.ndarray:
+    """The share of each caption's words that a person used in a reference of that photo (B); 0 without words.
+
+    The clipped unigram precision of Papineni et al., "BLEU", 2002, sec. 2.1.1, from statistics (B, 12).
+    """
+    return statistics[:, 0] / np.maximum(1, statistics[:, ORDERS])
+
+
+def human_scores(references: Sequence[Sequence[Words]]) -> dict[str, float] | None:
     """People scored against each other: each reference in turn against the others, averaged over the turns.
 
-    None unless every image has as many references as the others, and at least two.
+    There are as many turns as the image with the fewest references has; None where one image has but one.
     """
-    counts = {len(group) for group in references}
-    if len(counts) != 1 or counts == {1}:
+    fewest = min(len(group) for group in references)
+    if fewest < 2:
         return None
-    turns = range(counts.pop())
-    rows = [
-        score_captions(
-            [group[turn] for group in references],
-            [[reference for i, reference in enumerate(group) if i != turn] for group in references],
-        )
-        for turn in turns
-    ]
-    return {name: sum(row[name] for row in rows) / len(rows) for name in SCORES}
+    turns = []
+    for turn in range(fewest):
+        others = Scorer([[*group[:turn], *group[turn + 1 :]] for group in references])
+        turns.append(corpus_scores(others.statistics([group[turn] for group in references])))
+    return named(np.mean(turns, axis=0))
 
 
-def bleu(hypotheses: Sequence[Words], references: Sequence[Sequence[Words]]) -> dict[str, float]:
-    """Papineni et al., 2002: clipped n-gram precision; closest reference length, ties to the shorter."""
-    longest = max(len(group) for group in references)
-    # Any: sacrebleu takes None where an image has fewer references, its annotations do not say so.
-    streams: Any = [
-        [" ".join(group[i]) if i < len(group) else None for group in references] for i in range(longest)
-    ]
-    metric = BLEU(tokenize="none", smooth_method="none", force=True)
-    counted = metric.corpus_score([" ".join(words) for words in hypotheses], streams)
-    precisions = [
-        correct / total if total else 0.0
-        for correct, total in zip(counted.counts, counted.totals, strict=True)
-    ]
-    return {f"bleu{n}": counted.bp * _geometric_mean(precisions[:n]) for n in range(1, 5)}
+def named(scores: np.ndarray) -> dict[str, float]:
+    """Six scores by their names."""
+    return dict(zip(SCORES, map(float, scores), strict=True))
 
 
-def rouge_l(hypotheses: Sequence[Words], references: Sequence[Sequence[Words]]) -> float:
-    """Lin, 2004: best precision and best recall over the references, each by itself, with beta = 1.2."""
-    return _mean([_rouge_l(words, group) for words, group in zip(hypotheses, references, strict=True)])
+def rouge_l(words: Words, references: Sequence[Words], beta: float = 1.2) -> float:
+    """Lin, 2004: best precision and best recall over the references, each by itself."""
+    common = [_longest_common_subsequence(words, reference) for reference in references]
+    precision = max(common) / max(1, len(words))
+    recall = max(
+        length / max(1, len(reference)) for length, reference in zip(common, references, strict=True)
+    )
+    if not precision or not recall:
+        return 0.0
+    return (1 + beta**2) * precision * recall / (recall + beta**2 * precision)
 
 
 def cider(hypotheses: Sequence[Words], references: Sequence[Sequence[Words]]) -> float:
     """CIDEr-D of Vedantam et al., 2015, times 10: sigma 6, document frequency from these references."""
     scorer = CiderD(references)
-    return _mean([scorer.score(words, group) for words, group in zip(hypotheses, references, strict=True)])
+    scores = [scorer.score(words, group) for words, group in zip(hypotheses, references, strict=True)]
+    return sum(scores) / len(scores)
 
 
 class CiderD:
     """CIDEr-D with the document frequency of one corpus of references."""
 
     SIGMA = 6.0
-    ORDERS = 4
 
     def __init__(self, references: Sequence[Sequence[Words]]) -> None:
         self._frequency: Counter[tuple[str, ...]] = Counter()
         for group in references:
-            self._frequency.update({ngram for words in group for ngram in _ngrams(words, self.ORDERS)})
+            self._frequency.update({ngram for words in group for ngram in _ngrams(words)})
         self._log_images = math.log(len(references))
 
     def score(self, words: Words, references: Sequence[Words]) -> float:
@@ -96,37 +137,36 @@ class CiderD:
                     shared = sum(min(value, other[n]) * other[n] for n, value in vector.items() if n in other)
                     similarity += shared / (norm * other_norm)
             penalty = math.exp(-((length - _bigrams(reference)) ** 2) / (2 * self.SIGMA**2))
-            total += similarity * penalty / self.ORDERS
+            total += similarity * penalty / ORDERS
         return 10.0 * total / len(references)
 
     def _tf_idf(self, words: Words) -> tuple[list[dict[tuple[str, ...], float]], list[float]]:
-        vectors: list[dict[tuple[str, ...], float]] = [{} for _ in range(self.ORDERS)]
-        for ngram, count in _ngrams(words, self.ORDERS).items():
+        vectors: list[dict[tuple[str, ...], float]] = [{} for _ in range(ORDERS)]
+        for ngram, count in _ngrams(words).items():
             rarity = self._log_images - math.log(max(1, self._frequency[ngram]))
             vectors[len(ngram) - 1][ngram] = count * rarity
         return vectors, [math.sqrt(sum(value**2 for value in vector.values())) for vector in vectors]
 
 
-def _ngrams(words: Words, orders: int) -> Counter[tuple[str, ...]]:
+# Its warning about sentences does not concern counts that are summed over the corpus.
+_BLEU = BLEU(tokenize="none", smooth_method="none", effective_order=True)
+
+
+def _bleu_counts(words: Words, references: Sequence[Words]) -> list[float]:
+    """Right and all n-grams of each order, words, and words of the closest reference, ties to the shorter."""
+    counted = _BLEU.sentence_score(" ".join(words), [" ".join(reference) for reference in references])
+    return [*counted.counts, *counted.totals, counted.sys_len, counted.ref_len]
+
+
+def _ngrams(words: Words) -> Counter[tuple[str, ...]]:
     return Counter(
-        tuple(words[start : start + n]) for n in range(1, orders + 1) for start in range(len(words) - n + 1)
+        tuple(words[start : start + n]) for n in range(1, ORDERS + 1) for start in range(len(words) - n + 1)
     )
 
 
 def _bigrams(words: Words) -> int:
     # The reference scorer takes the number of bigrams, not of words, as the length it compares.
     return max(0, len(words) - 1)
-
-
-def _rouge_l(words: Words, references: Sequence[Words], beta: float = 1.2) -> float:
-    common = [_longest_common_subsequence(words, reference) for reference in references]
-    precision = max(common) / max(1, len(words))
-    recall = max(
-        length / max(1, len(reference)) for length, reference in zip(common, references, strict=True)
-    )
-    if not precision or not recall:
-        return 0.0
-    return (1 + beta**2) * precision * recall / (recall + beta**2 * precision)
 
 
 def _longest_common_subsequence(first: Words, second: Words) -> int:
@@ -138,11 +178,3 @@ def _longest_common_subsequence(first: Words, second: Words) -> int:
             row[column] = diagonal + 1 if word == other else max(above, row[column - 1])
             diagonal = above
     return row[-1]
-
-
-def _geometric_mean(values: Sequence[float]) -> float:
-    return math.exp(_mean([math.log(value) for value in values])) if all(values) else 0.0
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else 0.0

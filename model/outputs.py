@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self, TextIO
 
 from model.errors import CaptioningError
-from model.predictor import Alternative
+from model.prediction import Alternative
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +19,7 @@ class Captioned:
     image: str
     caption: str | None = None
     score: float | None = None
+    confidence: float | None = None
     alternatives: tuple[Alternative, ...] = ()
     error: str | None = None
 
@@ -50,6 +51,7 @@ def _write_json(photo: Captioned) -> str:
         "image": photo.image,
         "caption": photo.caption,
         "score": _rounded(photo.score),
+        "confidence": _rounded(photo.confidence),
         "alternatives": [
             {"text": other.text, "score": _rounded(other.score)} for other in photo.alternatives
         ],
@@ -93,8 +95,8 @@ def _read_text(line: str) -> tuple[str, str | None]:
     return image, None if caption else "it failed in an earlier run"
 
 
-def _rounded(score: float | None) -> float | None:
-    return None if score is None else round(score, 4)
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
 
 
 FORMATS = {

@@ -1,7 +1,7 @@
 """From decoded photos to finished captions: what the worker and the command line call."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from math import isqrt
 from pathlib import Path
 from typing import Self
 
@@ -15,31 +15,16 @@ from model.description import Description
 from model.devices import encoding_precision, pick_device
 from model.encoder import for_inference
 from model.errors import ModelError
-from model.search import Hypothesis, beam_search
+from model.prediction import NOTHING_TYPED, Alternative, Beginning, Prediction, Replacement
+from model.search import Hypothesis, beam_search, caption_log_probs, emitted_log_probs
 from model.text import finish
 from model.transforms import frame, normalise
+from model.vocabulary import END, PAD, SPECIALS, START, UNK
 
 MAX_BEAM_SIZE = 32
-
-
-@dataclass(frozen=True)
-class Alternative:
-    """Another caption of the same photo; scores compare within a photo and between photos."""
-
-    text: str
-    score: float
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """A finished caption, the words it was made of with the probability of each, and the other captions the
-    search ended with, best first. A score is a log-probability over length ** length_penalty, at most 0."""
-
-    text: str
-    score: float
-    tokens: tuple[str, ...]
-    token_probabilities: tuple[float, ...]
-    alternatives: tuple[Alternative, ...]
+MAX_REPLACEMENTS = 32
+# A word that the network likes less at its place may still make the better caption.
+CANDIDATES_A_REPLACEMENT = 4
 
 
 class Predictor:
@@ -70,23 +55,55 @@ class Predictor:
         captioner, description = load_checkpoint(folder)
         return cls(captioner, description, device=pick_device(device), beam_size=beam_size)
 
-    def predict(self, images: Sequence[np.ndarray]) -> list[Prediction]:
+    def predict(self, images: Sequence[np.ndarray], *, attention: bool = False) -> list[Prediction]:
         """Caption photos of any size, each (H, W, 3) uint8 RGB, in one batch."""
         if not images:
             return []
-        return self.predict_framed([frame(pixels, self.description.preprocessing) for pixels in images])
+        return self.predict_framed([self._frame(pixels) for pixels in images], attention=attention)
 
     @torch.inference_mode()
-    def predict_framed(self, images: Sequence[Tensor]) -> list[Prediction]:
+    def predict_framed(self, images: Sequence[Tensor], *, attention: bool = False) -> list[Prediction]:
         """Caption photos that `model.transforms.frame` has already resized, each (3, size, size) uint8."""
-        found = beam_search(
-            self._decoder,
-            self.encode(images),
-            beam_size=self.beam_size,
-            max_length=self.description.recipe.search.max_length,
-            length_penalty=self.description.recipe.search.length_penalty,
-        )
-        return [self._prediction(hypotheses) for hypotheses in found]
+        features = self.encode(images)
+        found = self._search(features)
+        maps = self._attention(features, [hypotheses[0] for hypotheses in found]) if attention else None
+        return [
+            self._prediction(hypotheses, attention=maps[i] if maps else None)
+            for i, hypotheses in enumerate(found)
+        ]
+
+    @torch.inference_mode()
+    def continue_from(self, image: np.ndarray, prefix: str) -> Prediction:
+        """Caption a photo (H, W, 3) uint8 RGB from the words that a person typed; these stay as they are.
+
+        The typed words count as words of the caption, in its length and in its score. Without a text this
+        is `predict`. Raises ModelError for more words than a caption may have.
+        """
+        beginning = Beginning.of(prefix)
+        (found,) = self._search(self.encode([self._frame(image)]), self._ids(beginning.words)[1:-1])
+        return self._prediction(found, beginning=beginning)
+
+    @torch.inference_mode()
+    def replacements(
+        self, image: np.ndarray, words: Sequence[str], position: int, count: int
+    ) -> list[Replacement]:
+        """The `count` likeliest other words at a position of a caption of a photo (H, W, 3) uint8 RGB.
+
+        The best candidates that the words before let expect are ranked by the likelihood of the whole
+        caption with each in place. Words that the vocabulary does not know stay in the text as they are.
+        Raises ModelError for a position outside the caption, a count above MAX_REPLACEMENTS, and for more
+        words than a caption may have.
+        """
+        self._refuse_replacement(words, position, count)
+        features = self.encode([self._frame(image)])
+        caption = torch.tensor(self._ids(words), device=self._device)
+        candidates = self._candidates(features, caption, position, CANDIDATES_A_REPLACEMENT * count)
+        captions = caption.repeat(len(candidates), 1)
+        captions[:, position + 1] = candidates
+        totals = caption_log_probs(self._decoder, features, captions.unsqueeze(0)).sum(dim=-1)[0]
+        scores, order = (totals / (len(words) + 1) ** self._length_penalty).topk(min(count, len(totals)))
+        best = zip(candidates[order].tolist(), scores.tolist(), strict=True)
+        return [self._replacement(words, position, token, score) for token, score in best]
 
     @torch.inference_mode()
     def encode(self, images: Sequence[Tensor]) -> Tensor:
@@ -96,15 +113,89 @@ class Predictor:
             grid = self._encoder(batch)
         return grid.float()
 
-    def _prediction(self, hypotheses: Sequence[Hypothesis]) -> Prediction:
-        best = hypotheses[0]
-        return Prediction(
-            text=self._text(best),
-            score=best.score,
-            tokens=tuple(self.description.vocabulary.words[token] for token in best.tokens),
-            token_probabilities=best.probabilities,
-            alternatives=tuple(Alternative(self._text(other), other.score) for other in hypotheses[1:]),
+    def _frame(self, pixels: np.ndarray) -> Tensor:
+        return frame(pixels, self.description.preprocessing)
+
+    @property
+    def _length_penalty(self) -> float:
+        return self.description.recipe.search.length_penalty
+
+    def _ids(self, words: Sequence[str]) -> list[int]:
+        """`<start>`, the words as token ids and `<end>`."""
+        longest = self.description.recipe.search.max_length
+        if len(words) > longest:
+            raise ModelError(
+                f"the caption has {len(words)} words and this checkpoint writes {longest} at most; shorten it"
+            )
+        known = [SPECIALS[UNK] if word in SPECIALS else word.lower() for word in words]
+        return self.description.vocabulary.encode(known, max_length=longest)
+
+    def _search(self, features: Tensor, prefix: Sequence[int] = ()) -> list[list[Hypothesis]]:
+        return beam_search(
+            self._decoder,
+            features,
+            beam_size=self.beam_size,
+            max_length=self.description.recipe.search.max_length,
+            length_penalty=self._length_penalty,
+            prefix=prefix,
         )
 
-    def _text(self, hypothesis: Hypothesis) -> str:
-        return finish(self.description.vocabulary.decode(hypothesis.tokens), self.description.recipe.text)
+    def _attention(self, features: Tensor, captions: Sequence[Hypothesis]) -> list[np.ndarray] | None:
+        """The attention behind each token of a caption an image, uint8 (T, rows, columns) each."""
+        longest = max(1, *(len(caption.tokens) for caption in captions))
+        # A token's attention is that of the step before it, so the last token is never fed.
+        rows = [[START, *caption.tokens, *[PAD] * longest][:longest] for caption in captions]
+        weights = self._decoder.attend(features, torch.tensor(rows, device=self._device).unsqueeze(1))
+        if weights is None:
+            return None
+        scaled = (weights[:, 0] / weights[:, 0].amax(dim=-1, keepdim=True) * 255).round()
+        side = isqrt(scaled.shape[-1])
+        maps = scaled.to("cpu", torch.uint8).numpy().reshape(len(rows), longest, side, side)
+        return [maps[i, : len(caption.tokens)] for i, caption in enumerate(captions)]
+
+    def _prediction(
+        self,
+        hypotheses: Sequence[Hypothesis],
+        *,
+        beginning: Beginning = NOTHING_TYPED,
+        attention: np.ndarray | None = None,
+    ) -> Prediction:
+        distinct: dict[str, float] = {}
+        for hypothesis in hypotheses:
+            text = beginning.continued(self._rest(hypothesis, beginning), self.description.recipe.text)
+            distinct.setdefault(text, hypothesis.score)
+        (text, score), *others = distinct.items()
+        calibration = None if beginning.words else self.description.calibration
+        return Prediction(
+            text=text,
+            score=score,
+            confidence=calibration.confidence(score) if calibration else None,
+            tokens=(*beginning.words, *self._rest(hypotheses[0], beginning)),
+            token_probabilities=hypotheses[0].probabilities,
+            alternatives=tuple(Alternative(*other) for other in others),
+            attention=attention,
+        )
+
+    def _rest(self, hypothesis: Hypothesis, beginning: Beginning) -> list[str]:
+        return self.description.vocabulary.decode(hypothesis.tokens[len(beginning.words) :])
+
+    def _refuse_replacement(self, words: Sequence[str], position: int, count: int) -> None:
+        if not 0 <= position < len(words):
+            raise ModelError(
+                f"position {position} lies outside the caption; it has {len(words)} words, counted from 0"
+            )
+        if not 1 <= count <= MAX_REPLACEMENTS:
+            raise ModelError(f"{count} replacements are out of range; ask for 1 to {MAX_REPLACEMENTS}")
+
+    def _candidates(self, features: Tensor, caption: Tensor, position: int, count: int) -> Tensor:
+        """The likeliest words (C) at a position, given those before it, but for the one that stands there."""
+        logits = self._decoder(features, caption[: position + 1].view(1, 1, -1))[0, 0, -1]
+        log_probs = emitted_log_probs(logits)
+        log_probs[[END, int(caption[position + 1])]] = float("-inf")
+        likeliest = log_probs.topk(min(count, len(log_probs)))
+        return likeliest.indices[likeliest.values.isfinite()]
+
+    def _replacement(self, words: Sequence[str], position: int, token: int, score: float) -> Replacement:
+        word = self.description.vocabulary.words[token]
+        caption = [*words[:position], word, *words[position + 1 :]]
+        return Replacement(word, finish(caption, self.description.recipe.text), score)

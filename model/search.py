@@ -1,11 +1,12 @@
 """Batched beam search over images and beams."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from model.decoders.interface import Decoder
+from model.decoders.interface import Decoder, Memory, State
 from model.vocabulary import END, PAD, START, UNK
 
 _NEVER = float("-inf")
@@ -25,24 +26,31 @@ class Hypothesis:
 
 @torch.inference_mode()
 def beam_search(
-    decoder: Decoder, features: Tensor, *, beam_size: int, max_length: int, length_penalty: float
+    decoder: Decoder,
+    features: Tensor,
+    *,
+    beam_size: int,
+    max_length: int,
+    length_penalty: float,
+    prefix: Sequence[int] = (),
 ) -> list[list[Hypothesis]]:
     """The K best captions of each image in grid features (B, N, D), best first, `max_length` words at most.
 
     A caption ends when `<end>` is among the K best continuations, an image when K captions have, so that
-    K = 1 is greedy search (Sutskever et al., "Sequence to Sequence Learning", 2014, sec. 3.2). `<unk>` is
-    never emitted.
+    K = 1 is greedy search (Sutskever et al., "Sequence to Sequence Learning", 2014, sec. 3.2). All have a
+    word at least, and begin with the token ids of the prefix, which count as words, and in the score with
+    the network's own probability; `<unk>` may come from there, and is never emitted.
     """
-    images, columns = features.shape[0], max_length + 1
+    images, columns = features.shape[0], max(max_length, len(prefix)) + 1
     memory, state = decoder.begin(features)
     live = _Beams.empty(images, 1, columns, features.device)
     live.scores.zero_()
     finished = _Beams.empty(images, beam_size, columns, features.device)
     running = torch.arange(images, device=features.device)
-    tokens = torch.full((images, 1), START, device=features.device)
-    for position in range(columns):
+    tokens, state = _follow(decoder, prefix, state, memory, live)
+    for position in range(len(prefix), columns):
         logits, state = decoder.step(tokens, state, memory)
-        log_probs = _log_probs(logits, only_end=position == max_length)
+        log_probs = _log_probs(logits, may_end=position > 0, must_end=position >= max_length)
         candidates, parents = live.extend(log_probs, position, count=2 * beam_size)
         before = finished.of_images(running)
         finished.put(running, before.merge(candidates.ended(position, beam_size, length_penalty)))
@@ -60,6 +68,16 @@ def beam_search(
             if not len(running):
                 break
     return finished.hypotheses()
+
+
+@torch.inference_mode()
+def caption_log_probs(decoder: Decoder, features: Tensor, captions: Tensor) -> Tensor:
+    """The log-probability of each token behind `<start>`, by teacher forcing.
+
+    Grid features (B, N, D), whole captions (B, K, T) from `<start>` to `<end>`, all of one length,
+    -> (B, K, T - 1).
+    """
+    return _taken_log_probs(decoder(features, captions[:, :, :-1]), captions[:, :, 1:])
 
 
 @dataclass
@@ -94,6 +112,12 @@ class _Beams:
         return _Beams(
             _gather(self.tokens, order), _gather(self.log_probs, order), self.scores.gather(1, order)
         )
+
+    def force(self, tokens: Tensor, log_probs: Tensor, position: int) -> None:
+        """Give every caption one more token, given (B, K) of each."""
+        self.tokens[:, :, position] = tokens
+        self.log_probs[:, :, position] = log_probs
+        self.scores += log_probs
 
     def full(self) -> Tensor:
         """Whether an image (B) has all its finished captions."""
@@ -148,16 +172,42 @@ def emitted_log_probs(logits: Tensor) -> Tensor:
     """Logits (..., V) -> log-probabilities among what may be emitted: no `<pad>`, `<start>` or `<unk>`."""
     logits = logits.float()
     forbidden = torch.zeros(logits.shape[-1], dtype=torch.bool, device=logits.device)
-    forbidden[[PAD, START, UNK]] = True
+    # One by one: indexing by a list would copy it to the GPU at every step.
+    for token in (PAD, START, UNK):
+        forbidden[token] = True
     return logits.masked_fill(forbidden, _NEVER).log_softmax(dim=-1)
 
 
-def _log_probs(logits: Tensor, *, only_end: bool) -> Tensor:
+def _follow(
+    decoder: Decoder, prefix: Sequence[int], state: State, memory: Memory, live: _Beams
+) -> tuple[Tensor, State]:
+    """Take every caption through the prefix; returns the last token (B, 1), which is still to be stepped."""
+    tokens = torch.full_like(live.tokens[:, :, 0], START)
+    for position, forced in enumerate(prefix):
+        logits, state = decoder.step(tokens, state, memory)
+        tokens = torch.full_like(tokens, forced)
+        live.force(tokens, _taken_log_probs(logits, tokens), position)
+    return tokens, state
+
+
+def _taken_log_probs(logits: Tensor, tokens: Tensor) -> Tensor:
+    """Logits (..., V), tokens (...) -> the log-probability of each token, as `emitted_log_probs` has it.
+
+    `<unk>`, which stands for a word that a person typed, has its share of the whole vocabulary.
+    """
+    emitted, whole = (
+        log_probs.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
+        for log_probs in (emitted_log_probs(logits), logits.float().log_softmax(dim=-1))
+    )
+    return torch.where(tokens == UNK, whole, emitted)
+
+
+def _log_probs(logits: Tensor, *, may_end: bool, must_end: bool) -> Tensor:
     log_probs = emitted_log_probs(logits)
-    if only_end:
-        end = log_probs[..., END].clone()
+    end = log_probs[..., END].clone()
+    if must_end:
         log_probs = torch.full_like(log_probs, _NEVER)
-        log_probs[..., END] = end
+    log_probs[..., END] = end if may_end else _NEVER
     return log_probs
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from model.decoders.interface import Decoder
+from model.losses import Loss
 from model.metrics import CiderD
 from model.search import emitted_log_probs
 from model.vocabulary import END, PAD, START, Vocabulary
@@ -34,15 +35,18 @@ class SelfCritic:
         self._max_length = max_length
         self._scorer = CiderD([[self._words(ids) for ids in group] for group in references])
 
-    def loss(self, decoder: Decoder, grid: Tensor, references: Tensor) -> Tensor:
-        """The policy gradient's loss of images (B, N, D) with their references (B, K, T) as token ids."""
+    def loss(self, decoder: Decoder, grid: Tensor, references: Tensor) -> Loss:
+        """The policy gradient's loss of images (B, N, D) with their references (B, K, T) as token ids.
+
+        Its sum over all sampled tokens, and their number.
+        """
         sampled = sample_captions(decoder, grid, samples=self._samples, max_length=self._max_length)
         rewards = self._rewards(sampled, references).to(grid.device)
         others = (rewards.sum(dim=1, keepdim=True) - rewards) / (self._samples - 1)
         targets = sampled[:, :, 1:]
         log_probs = emitted_log_probs(decoder(grid, sampled[:, :, :-1]))
         chosen = log_probs.gather(-1, targets.unsqueeze(-1)).squeeze(-1).masked_fill(targets == PAD, 0.0)
-        return -((rewards - others).unsqueeze(-1) * chosen).sum() / (targets != PAD).sum()
+        return -((rewards - others).unsqueeze(-1) * chosen).sum(), (targets != PAD).sum()
 
     def _rewards(self, sampled: Tensor, references: Tensor) -> Tensor:
         rows = [
@@ -63,7 +67,7 @@ def sample_captions(decoder: Decoder, grid: Tensor, *, samples: int, max_length:
     """Captions drawn word by word: grid (B, N, D) -> token ids (B, samples, T), `<pad>` behind `<end>`."""
     images = grid.shape[0]
     memory, state = decoder.begin(grid)
-    state = tuple(part.expand(-1, samples, -1) for part in state)
+    state = tuple(part.expand(-1, samples, *part.shape[2:]) for part in state)
     tokens = torch.full((images, samples), START, device=grid.device)
     ended = torch.zeros_like(tokens, dtype=torch.bool)
     steps = [tokens]

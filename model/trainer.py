@@ -1,196 +1,228 @@
 """Training of a decoder, and of the last blocks of its encoder, over cached features."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
+from model.batches import TrainingSet
 from model.captioner import Captioner, TrainedPart
-from model.config import Recipe, TrainingConfig
-from model.devices import training_precision
+from model.config import TrainingConfig
+from model.description import Description
+from model.distributed import Ranks
 from model.errors import TrainingError
-from model.evaluation import caption_features
-from model.metrics import cider
-from model.self_critical import SelfCritic
-from model.tokenizer import ptb_words
-from model.training_state import TrainingState, load_state, save_state
-from model.vocabulary import PAD, Vocabulary
+from model.objective import Objective
+from model.schedule import forced_rates, self_critical_rates
+from model.training_state import Progress, TrainingState, load_state, save_state
 
-WARMUP = 0.02
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingSet:
-    """Feature maps (n, h, w, C) of all photos, once a variant (plain, mirrored); captions as token ids."""
-
-    variants: Sequence[np.ndarray]
-    tokens: Sequence[Sequence[Sequence[int]]]
-
-    def batches(self, *, batch_size: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """One epoch in the order of its seed: feature maps (B, C, h, w) and tokens (B, K, T)."""
-        random = np.random.default_rng(seed)
-        order = random.permutation(len(self.tokens))
-        choice = random.integers(len(self.variants), size=len(order))
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
-            maps = torch.from_numpy(np.stack([self.variants[choice[row]][row] for row in rows]))
-            yield maps.float().permute(0, 3, 1, 2), pad_captions([self.tokens[row] for row in rows])
-
-    def steps(self, batch_size: int) -> int:
-        """Batches an epoch."""
-        return math.ceil(len(self.tokens) / batch_size)
-
-
-def pad_captions(captions: Sequence[Sequence[Sequence[int]]]) -> Tensor:
-    """Token ids of B images with up to K captions each -> (B, K, T), filled up with `<pad>`."""
-    width = max(len(group) for group in captions)
-    length = max(len(ids) for group in captions for ids in group)
-    padded = torch.full((len(captions), width, length), PAD)
-    for image, group in enumerate(captions):
-        for row, ids in enumerate(group):
-            padded[image, row, : len(ids)] = torch.tensor(ids)
-    return padded
-
-
-def caption_loss(logits: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
-    """Cross entropy of logits (B, K, T, V) against the next tokens (B, K, T), `<pad>` not counted."""
-    return F.cross_entropy(
-        logits.flatten(0, 2).float(), targets.flatten(), ignore_index=PAD, label_smoothing=label_smoothing
-    )
+AfterUpdate = Callable[[float], None]
 
 
 class Trainer:
-    """Trains a captioner epoch by epoch; each can be repeated from the state before it."""
+    """Trains a captioner epoch by epoch; a run can be stopped after any update and gone on with.
+
+    Whatever is random in an update follows from the seed and the update's number, so that a run which was
+    killed and resumed ends with the very same weights.
+    """
 
     def __init__(
-        self, *, captioner: Captioner, vocabulary: Vocabulary, recipe: Recipe, training_set: TrainingSet
+        self,
+        *,
+        captioner: Captioner,
+        description: Description,
+        training_set: TrainingSet,
+        ranks: Ranks = Ranks(),  # noqa: B008 (it is frozen)
     ) -> None:
+        recipe = description.recipe
         self.config: TrainingConfig = recipe.training
-        self.recipe = recipe
-        self.vocabulary = vocabulary
-        self.training_set = training_set
+        self.ranks = ranks
+        self._forced_set = training_set
+        # A sampled caption is compared with all references of its image.
+        self._critical_set = replace(training_set, batch_of="images")
         self.part = captioner.trained_part(recipe.encoder.trained_blocks)
         self.device = next(self.part.parameters()).device
-        self.average = AveragedModel(self.part, avg_fn=_moving_average(self.config.ema_decay))
+        average = AveragedModel(self.part, multi_avg_fn=_moving_average(self.config.ema_decay))
+        # On a GPU, this lays the weights of a copied LSTM out in one piece again.
+        self.average = average.to(self.device)
         groups = [
-            {"params": list(self.part.decoder.parameters()), "peak": self.config.learning_rate},
-            {"params": list(self.part.head.parameters()), "peak": self.config.encoder_learning_rate},
+            {"params": list(self.part.decoder.parameters())},
+            {"params": list(self.part.head.parameters())},
         ]
         self.optimizer = torch.optim.AdamW(groups, weight_decay=self.config.weight_decay)
-        self.epoch = 0
-        self.best = -1.0
-        self.epochs = self.config.epochs + self.config.self_critical_epochs
-        self._steps = training_set.steps(self.config.batch_size)
-        self._critic = self._make_critic() if self.config.self_critical_epochs else None
+        self.progress = Progress(critical_from=self.config.epochs)
+        self._state = TrainingState(self.part, self.average, self.optimizer, description)
+        self._objective = Objective(description, training_set)
 
-    def train_epoch(self, *, progress: bool = False) -> float:
-        """One pass over the photos; returns the mean loss, raises TrainingError when that is no number."""
-        critical = self.epoch >= self.config.epochs
-        seed = self.config.seed * 1_000_003 + self.epoch
-        torch.manual_seed(seed)
+    @property
+    def critical(self) -> bool:
+        """Whether the next epoch is self-critical."""
+        return self.progress.epoch >= self.progress.critical_from
+
+    @property
+    def finished(self) -> bool:
+        """Whether no epoch is left."""
+        last = self.progress.critical_from + self.config.self_critical_epochs
+        return self.progress.ended or self.progress.epoch >= last
+
+    @property
+    def steps(self) -> int:
+        """Updates an epoch, in the stage that the run has come to."""
+        return self._training_set.steps(self.config.batch_size)
+
+    @property
+    def _training_set(self) -> TrainingSet:
+        return self._critical_set if self.critical else self._forced_set
+
+    def train_epoch(self, *, bar: bool = False, after_update: AfterUpdate = lambda loss: None) -> float:
+        """What is left of an epoch; returns its mean loss, raises TrainingError when a loss is no number.
+
+        `after_update` gets the loss of each update, when the state may be saved.
+        """
+        progress, config = self.progress, self.config
+        self.part.head.requires_grad_(config.frozen_epochs <= progress.epoch and not self.critical)
         # Captions are sampled, and their likelihood taken, from the network without dropout.
-        self.part.train(not critical)
-        self.part.head.requires_grad_(self.config.frozen_epochs <= self.epoch and not critical)
-        losses = []
-        batches = self.training_set.batches(batch_size=self.config.batch_size, seed=seed)
-        bar = tqdm(
-            batches,
-            total=self._steps,
-            desc=f"epoch {self.epoch + 1}",
+        self.part.train(not self.critical)
+        batches = tqdm(
+            self._batches(),
+            total=self.steps,
+            initial=progress.step,
+            desc=f"epoch {progress.epoch + 1}",
             unit="batch",
-            disable=not progress,
+            disable=not bar,
             leave=False,
         )
-        for step, (maps, tokens) in enumerate(bar):
-            self._set_learning_rate(self.epoch * self._steps + step, critical)
-            loss = self._step(maps.to(self.device), tokens.to(self.device), critical)
-            if not math.isfinite(loss):
-                raise TrainingError(
-                    f"the loss became {loss} in epoch {self.epoch + 1}, batch {step + 1}; the state after "
-                    f"epoch {self.epoch} is kept; train again with a lower training.learning_rate"
-                )
-            losses.append(loss)
-        self.epoch += 1
-        return sum(losses) / len(losses)
+        for maps, tokens in batches:
+            torch.manual_seed(_seed(config.seed, progress.epoch, progress.step, self.ranks.rank))
+            self._set_rates()
+            loss = self._update(maps.to(self.device), tokens.to(self.device))
+            progress.step += 1
+            progress.updates += 1
+            progress.loss_sum += loss
+            batches.set_postfix(loss=f"{loss:.3f}", refresh=False)
+            after_update(loss)
+        mean = progress.loss_sum / self.steps
+        progress.epoch, progress.step, progress.loss_sum = progress.epoch + 1, 0, 0.0
+        return mean
 
-    def validate(self, features: np.ndarray, references: Sequence[Sequence[str]]) -> float:
-        """CIDEr-D of greedy captions of the averaged weights."""
-        captions = caption_features(
-            self.averaged().eval(),
-            features,
-            vocabulary=self.vocabulary,
-            text=self.recipe.text,
-            device=self.device,
-            beam_size=1,
-            max_length=self.recipe.search.max_length,
-            length_penalty=self.recipe.search.length_penalty,
-        )
-        tokenized = [[ptb_words(reference) for reference in group] for group in references]
-        return cider([ptb_words(caption) for caption in captions], tokenized)
+    def judge(self, score: float) -> bool:
+        """Take the epoch's validation score; returns whether it is the best so far.
+
+        A stage that has run out of patience ends here.
+        """
+        progress = self.progress
+        better = score > progress.best
+        if better:
+            progress.best, progress.best_epoch = score, progress.epoch
+        was_critical = progress.epoch > progress.critical_from
+        waited = progress.epoch - max(progress.best_epoch, progress.critical_from if was_critical else 0)
+        if self.config.patience and waited >= self.config.patience:
+            progress.ended = was_critical or not self.config.self_critical_epochs
+            if not was_critical:
+                progress.critical_from = progress.epoch
+        return better
 
     def averaged(self) -> TrainedPart:
         """The moving average of what is trained: what a checkpoint keeps."""
-        return cast(TrainedPart, self.average.module)
+        return cast(TrainedPart, self.average.module).eval()
+
+    def learning_rates(self) -> dict[str, float]:
+        """The rates of the last update."""
+        return dict(zip(("decoder", "encoder"), self.progress.rates, strict=True))
 
     def save(self, path: Path) -> None:
-        """Write everything that `load` needs to go on after this epoch."""
-        state = TrainingState(self.epoch, self.best, self.part, self.average, self.optimizer, self.recipe)
-        save_state(path, state)
+        """Write everything that `load` needs to go on from here."""
+        save_state(path, self._state, self.progress)
 
     def load(self, path: Path) -> None:
-        """Go on from a saved epoch; raises TrainingError for another recipe's state."""
-        state = TrainingState(self.epoch, self.best, self.part, self.average, self.optimizer, self.recipe)
-        self.epoch, self.best = load_state(path, state)
+        """Go on from a saved state; raises TrainingError for another recipe's state."""
+        self.progress = load_state(path, self._state)
 
-    def _step(self, maps: Tensor, tokens: Tensor, critical: bool) -> float:
-        loss = self._self_critical_loss(maps, tokens) if critical else self._forced_loss(maps, tokens)
-        self.optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.part.parameters(), self.config.clip_norm)
-        self.optimizer.step()
-        self.average.update_parameters(self.part)
-        return loss.item()
-
-    def _make_critic(self) -> SelfCritic:
-        return SelfCritic(
-            references=self.training_set.tokens,
-            vocabulary=self.vocabulary,
-            samples=self.config.self_critical_samples,
-            max_length=self.recipe.search.max_length,
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return self._training_set.batches(
+            batch_size=self.config.batch_size,
+            seed=_seed(self.config.seed, self.progress.epoch),
+            skip=self.progress.step,
+            rank=self.ranks.rank,
+            world=self.ranks.world,
         )
 
-    def _forced_loss(self, maps: Tensor, tokens: Tensor) -> Tensor:
-        with training_precision(self.device, self.config.precision):
-            logits = self.part(maps, tokens[:, :, :-1])
-        return caption_loss(logits, tokens[:, :, 1:], label_smoothing=self.config.label_smoothing)
+    def _update(self, maps: Tensor, tokens: Tensor) -> float:
+        """One step along the gradient of the batch, of which this process has these rows (B, ...)."""
+        self.optimizer.zero_grad()
+        total = torch.zeros(2, device=self.device)
+        if len(tokens):
+            parts = self.config.accumulation
+            loss_of = self._objective.critical if self.critical else self._objective.forced
+            for some_maps, some_tokens in zip(maps.chunk(parts), tokens.chunk(parts), strict=True):
+                # cuDNN's LSTM has no gradients in evaluation mode; torch's own has.
+                with torch.backends.cudnn.flags(enabled=not self.critical):
+                    loss, count = loss_of(self.part, some_maps, some_tokens)
+                    loss.backward()
+                total += torch.stack([loss.detach(), count.to(loss.dtype)])
+        gradients = self._gradients()
+        self.ranks.add_up([*gradients, total])
+        for gradient in gradients:
+            gradient.div_(total[1])
+        norm = nn.utils.clip_grad_norm_(self.part.parameters(), self.config.clip_norm or math.inf)
+        mean = (total[0] / total[1]).item()
+        self._refuse_no_number(mean, norm.item())
+        self.optimizer.step()
+        self._share_statistics()
+        self.average.update_parameters(self.part)
+        return mean
 
-    def _self_critical_loss(self, maps: Tensor, tokens: Tensor) -> Tensor:
-        assert self._critic
-        with torch.no_grad():
-            grid = self.part.grid(maps)
-        with training_precision(self.device, self.config.precision):
-            return self._critic.loss(self.part.decoder, grid, tokens)
+    def _gradients(self) -> list[Tensor]:
+        """All gradients; zeros where this process had no photo to learn from."""
+        learning = [weight for weight in self.part.parameters() if weight.requires_grad]
+        if self.ranks.world > 1:
+            for weight in learning:
+                weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
+        return [weight.grad for weight in learning if weight.grad is not None]
 
-    def _set_learning_rate(self, step: int, critical: bool) -> None:
-        total = max(1, self.config.epochs * self._steps)
-        warmup = max(1, round(WARMUP * total))
-        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / total)))
-        for group in self.optimizer.param_groups:
-            forced = group["peak"] * min(1.0, (step + 1) / warmup) * cosine
-            group["lr"] = self.config.self_critical_learning_rate if critical else forced
+    def _share_statistics(self) -> None:
+        """The statistics of the decoder's BatchNorm are those of all processes' photos."""
+        statistics = [value for value in self.part.decoder.buffers() if value.is_floating_point()]
+        if statistics and self.ranks.world > 1:
+            self.ranks.add_up(statistics)
+            for value in statistics:
+                value.div_(self.ranks.world)
+
+    def _refuse_no_number(self, loss: float, norm: float) -> None:
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise TrainingError(
+                f"the loss became {loss}, its gradient's norm {norm}, in epoch {self.progress.epoch + 1}, "
+                f"batch {self.progress.step + 1}; the state last saved is kept, and so is the checkpoint; "
+                "train again with a lower training.learning_rate"
+            )
+
+    def _set_rates(self) -> None:
+        if self.critical:
+            rates = self_critical_rates(self.config)
+        else:
+            updates = self.config.epochs * self._forced_set.steps(self.config.batch_size)
+            rates = forced_rates(self.config, self.progress.updates, updates)
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
+        self.progress.rates = rates
 
 
-def _moving_average(decay: float) -> Callable[[Tensor, Tensor, Any], Tensor]:
-    def average(mean: Tensor, new: Tensor, updates: Any) -> Tensor:
+def _seed(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
+def _moving_average(decay: float) -> Callable[..., None]:
+    def average(means: list[Tensor], new: list[Tensor], updates: Tensor) -> None:
+        count = float(updates)
         # The first steps count for little: without this the random start would stay in the mean for epochs.
-        return mean.lerp(new, float(1 - min(decay, (1 + updates) / (10 + updates))))
+        weight = 1 - min(decay, (1 + count) / (10 + count))
+        for mean, value in zip(means, new, strict=True):
+            mean.lerp_(value, weight)
 
     return average

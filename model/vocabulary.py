@@ -1,7 +1,7 @@
 """The words a captioner knows, and their numbers."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -28,15 +28,22 @@ class Vocabulary:
         return {word: number for number, word in enumerate(self.words)}
 
     @classmethod
-    def build(cls, captions: Iterable[Sequence[str]], *, min_count: int) -> "Vocabulary":
-        """Keep the words that occur at least `min_count` times, the most frequent first, ties by alphabet."""
-        return cls(SPECIALS).extended(captions, min_count=min_count)
+    def build(
+        cls, captions: Iterable[Sequence[str]], *, min_count: int, always: Collection[str] = ()
+    ) -> "Vocabulary":
+        """Keep the words that occur at least `min_count` times, the most frequent first, ties by alphabet.
 
-    def extended(self, captions: Iterable[Sequence[str]], *, min_count: int) -> "Vocabulary":
+        Words in `always` are kept even if they occur nowhere.
+        """
+        return cls(SPECIALS).extended(captions, min_count=min_count, always=always)
+
+    def extended(
+        self, captions: Iterable[Sequence[str]], *, min_count: int, always: Collection[str] = ()
+    ) -> "Vocabulary":
         """The same words with the same ids, then the new ones of these captions, chosen as in `build`."""
         counts = Counter(word for caption in captions for word in caption if word not in self)
-        kept = sorted((word for word, n in counts.items() if n >= min_count), key=lambda w: (-counts[w], w))
-        return Vocabulary((*self.words, *kept))
+        kept = {word for word, n in counts.items() if n >= min_count} | (set(always) - set(self.words))
+        return Vocabulary((*self.words, *sorted(kept, key=lambda word: (-counts[word], word))))
 
     def __len__(self) -> int:
         return len(self.words)

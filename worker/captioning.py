@@ -17,6 +17,7 @@ from pictures.errors import PictureError
 from worker.runtime import Runtime
 
 if TYPE_CHECKING:
+    from model.prediction import Prediction
     from model.predictor import Predictor
 
 log = logging.getLogger(__name__)
@@ -113,16 +114,22 @@ def _predict(predictor: "Predictor", batch: Sequence[tuple[ClaimedItem, np.ndarr
     failed: list[Outcome] = [Unreadable(item.item_id, why) for item, why in batch if isinstance(why, str)]
     if not readable:
         return failed
-    predictions = predictor.predict([pixels for _, pixels in readable])
+    predictions = predictor.predict([pixels for _, pixels in readable], attention=True)
     written = [
-        Written(
-            item_id=item.item_id,
-            text=prediction.text,
-            score=prediction.score,
-            tokens=prediction.tokens,
-            token_probabilities=prediction.token_probabilities,
-            alternatives=[{"text": other.text, "score": other.score} for other in prediction.alternatives],
-        )
+        _written(item.item_id, prediction)
         for (item, _), prediction in zip(readable, predictions, strict=True)
     ]
     return written + failed
+
+
+def _written(item_id: int, prediction: "Prediction") -> Written:
+    return Written(
+        item_id=item_id,
+        text=prediction.text,
+        score=prediction.score,
+        confidence=prediction.confidence,
+        tokens=prediction.tokens,
+        token_probabilities=prediction.token_probabilities,
+        alternatives=[{"text": other.text, "score": other.score} for other in prediction.alternatives],
+        attention=None if prediction.attention is None else prediction.attention.tobytes(),
+    )

@@ -61,7 +61,13 @@ class CaptionOut(Schema):
 
 class DetailOut(Schema):
     model_text = String()
-    score = Float(metadata={"description": "Mean log probability a token."})
+    score = Float(metadata={"description": "Log probability over length ** length_penalty."})
+    confidence = Float(
+        allow_none=True,
+        metadata={
+            "description": "0 to 1: the share of words that people would have chosen; null where unknown."
+        },
+    )
     alternatives = List(Dict())
 
 

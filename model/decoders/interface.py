@@ -23,3 +23,14 @@ class Decoder(nn.Module, ABC):
     @abstractmethod
     def forward(self, features: Tensor, tokens: Tensor) -> Tensor:
         """Teacher forcing: tokens (B, K, T) -> logits of each next token (B, K, T, V)."""
+
+    def teach(self, features: Tensor, captions: Tensor) -> tuple[Tensor, Tensor]:
+        """Captions (B, K, T), `<start>` to `<end>` -> logits (B, K, S, V) and their targets (B, K, S)."""
+        return self(features, captions[:, :, :-1]), captions[:, :, 1:]
+
+    def attend(self, features: Tensor, tokens: Tensor) -> Tensor | None:
+        """The attention weights (B, K, T, N) with which the token after each of (B, K, T) is chosen.
+
+        None for a decoder that pays no attention.
+        """
+        return None

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -87,6 +88,19 @@ def test_recording_writes_captions_history_counters_and_ends_the_job(
     states = session.scalars(select(Item.review_state).order_by(Item.id)).all()
     assert states == [ReviewState.PENDING, ReviewState.PENDING, ReviewState.UNCAPTIONED]
     assert jobs.failures(session, job)[0].error == "blob is missing"
+
+
+def test_what_the_network_said_is_recorded_with_its_caption(
+    session: Session, filled: Filled, written: Outcomes
+) -> None:
+    start(session, filled, 2)
+    held = claimed(session, worker(session, "two"))
+    first, second = written(held)
+    chunks.record(session, held, [replace(first, confidence=0.71, attention=b"\xff\x00\x00\x01" * 2), second])
+    said = session.scalars(select(CaptionDetail).order_by(CaptionDetail.caption_id)).all()
+    assert [(one.score, one.tokens) for one in said] == [(-0.5, ["a", "boat"])] * 2
+    assert (said[0].confidence, said[0].attention) == (0.71, b"\xff\x00\x00\x01\xff\x00\x00\x01")
+    assert (said[1].confidence, said[1].attention) == (None, None)
 
 
 def test_a_worker_that_lost_its_lease_cannot_write(

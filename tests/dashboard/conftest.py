@@ -200,6 +200,7 @@ def _written(item_id: int) -> Written:
         item_id=item_id,
         text=MODEL_TEXT,
         score=-0.7,
+        confidence=0.71,
         tokens=["a", "brown", "dog"],
         token_probabilities=[0.9, 0.4, 0.8],
         alternatives=[{"text": "A dog plays outside.", "score": -0.9}],

@@ -70,6 +70,7 @@ def test_what_the_model_said_is_listed_with_its_caption(admin: Visitor, item: in
     assert [one["caption"]["id"] for one in held] == [caption]
     assert held[0]["detail"]["model_text"] == MODEL_TEXT
     assert held[0]["detail"]["alternatives"][0]["text"] == "A dog plays outside."
+    assert (held[0]["detail"]["score"], held[0]["detail"]["confidence"]) == (-0.7, 0.71)
 
 
 def test_a_draft_waits_in_its_box_for_its_author_alone(

@@ -1,7 +1,9 @@
 """Small real parts: photos drawn by rule, and a captioner small enough to build in a moment."""
 
 import csv
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -120,3 +122,22 @@ def caption_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "train.txt").write_text("\n".join(names[:8]) + "\n")
     (folder / "dev.txt").write_text("\n".join(names[8:]) + "\n")
     return folder
+
+
+@pytest.fixture
+def no_larger_files() -> Callable[[int], AbstractContextManager[None]]:
+    """While it lasts, no file may grow beyond so many bytes: the system refuses, as it does on a full disk.
+
+    It must end before the test does: the limit holds for the file that pytest writes its dots to as well.
+    """
+
+    @contextmanager
+    def limited(size: int) -> Iterator[None]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited

@@ -48,7 +48,7 @@ def test_good_photos_get_captions_and_bad_ones_a_reason(
     assert sorted(lines) == [str(photo_folder / name) for name in sorted(GOOD + BAD)]
     for name in GOOD:
         row = lines[str(photo_folder / name)]
-        assert list(row) == ["image", "caption", "score", "alternatives", "error"]
+        assert list(row) == ["image", "caption", "score", "confidence", "alternatives", "error"]
         assert row["caption"].endswith(".")
         assert row["error"] is None
         assert len(row["alternatives"]) == 2

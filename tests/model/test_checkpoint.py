@@ -1,5 +1,6 @@
 """Checkpoint folders, whole and broken."""
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import torch
 
 import model.checkpoint
 from model.checkpoint import load_checkpoint, save_checkpoint
-from model.description import read_description
+from model.description import Calibration, read_description
 from model.errors import CheckpointError
 
 
@@ -123,6 +124,12 @@ def test_a_newer_format_is_refused(folder: Path, edit: Callable[[str, Any], None
         ("weights_sha256", "../../etc"),
         ("format", "1"),
         ("scores", 3),
+        ("calibration", {"slope": 0.0, "bias": 1.0}),
+        ("calibration", {"slope": 1.0, "bias": 1e300}),
+        ("calibration", {"slope": "steep", "bias": 1.0}),
+        ("calibration", {"slope": 1.0}),
+        ("calibration", {"slope": 1.0, "bias": 1.0, "third": 1.0}),
+        ("calibration", []),
     ],
 )
 def test_values_out_of_bounds_are_refused(
@@ -131,6 +138,19 @@ def test_values_out_of_bounds_are_refused(
     edit(path, value)
     with pytest.raises(CheckpointError):
         read_description(folder)
+
+
+def test_a_calibration_is_kept_and_may_be_missing(folder: Path, tmp_path: Path) -> None:
+    captioner, description = load_checkpoint(folder)
+    assert description.calibration is None
+    calibrated = dataclasses.replace(description, calibration=Calibration(slope=1.5, bias=-0.25))
+    saved = save_checkpoint(tmp_path / "copy", captioner.state_dict(), calibrated)
+    assert read_description(tmp_path / "copy") == saved
+    assert saved.calibration == calibrated.calibration
+    content = json.loads((folder / "checkpoint.json").read_text())
+    del content["calibration"]
+    (folder / "checkpoint.json").write_text(json.dumps(content))
+    assert read_description(folder) == description
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"format": 1}', "\x00"])

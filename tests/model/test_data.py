@@ -63,6 +63,7 @@ def test_coco_jsons_are_read_by_the_split_in_their_name(tmp_path: Path) -> None:
         (tmp_path / f"captions_{split}2017.json").write_text(json.dumps(content))
     data = read_data(tmp_path)
     assert [example.captions for example in data.split("train")] == [("A dog.",)]
+    assert [example.image_id for example in data.split("train")] == [1]
     assert len(read_data(tmp_path / "captions_val2017.json").split("val")) == 1
 
 
@@ -88,6 +89,21 @@ def test_captions_and_photos_that_do_not_match_are_named(
 ) -> None:
     with pytest.raises(DataError, match=message):
         read_data(_flickr8k(tmp_path, captions, train=train))
+
+
+def test_photos_without_captions_are_named_unless_lists_say_what_to_use(tmp_path: Path) -> None:
+    captions = "image,caption\n1.jpg,A dog\n"
+    with pytest.raises(DataError, match=r'2 photos of .* have no caption, first "2\.jpg"'):
+        read_data(_flickr8k(tmp_path, captions))
+    assert len(read_data(_flickr8k(tmp_path, captions, train="1.jpg")).split("train")) == 1
+
+
+def test_a_list_that_names_no_captioned_photo_is_refused(tmp_path: Path) -> None:
+    folder = _flickr8k(
+        tmp_path, CAPTIONS, train="1.jpg\n2.jpg", dev="one.jpg\n", readme="All photos are ours."
+    )
+    with pytest.raises(DataError, match=r'1 images of dev\.txt have no caption, first "one\.jpg"'):
+        read_data(folder)
 
 
 def test_a_json_of_something_else_is_refused(tmp_path: Path) -> None:

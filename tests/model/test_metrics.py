@@ -1,14 +1,72 @@
-"""Scores, on captions of our own worked out by hand."""
+"""Scores: held to those of the reference scorer, and on captions of our own worked out by hand."""
 
+import json
 import math
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from model.metrics import bleu, cider, human_scores, rouge_l, score_captions
+from model.metrics import (
+    SCORES,
+    Scorer,
+    cider,
+    corpus_scores,
+    human_scores,
+    named,
+    rouge_l,
+    tokenized,
+)
+from model.tokenizer import ptb_words
+
+FROZEN = json.loads((Path(__file__).parent / "fixtures" / "coco_caption_scores.json").read_text("utf-8"))
+SETS = ["one to five references", "five references"]
 
 
 def words(*captions: str) -> list[list[str]]:
     return [caption.split() for caption in captions]
+
+
+def bleu(captions: list[list[str]], references: list[list[list[str]]]) -> dict[str, float]:
+    return named(corpus_scores(Scorer(references).statistics(captions)))
+
+
+def score_captions(captions: list[str], references: list[list[str]]) -> dict[str, float]:
+    return bleu([ptb_words(caption) for caption in captions], tokenized(references))
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_all_scores_are_those_of_the_reference_scorer(name: str) -> None:
+    images: list[dict[str, Any]] = FROZEN[name]["images"]
+    scores = score_captions([i["caption"] for i in images], [i["references"] for i in images])
+    assert list(scores) == list(SCORES)
+    assert scores == pytest.approx(FROZEN[name]["scores"], abs=1e-4)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_rouge_and_cider_of_each_image_are_those_of_the_reference_scorer(name: str) -> None:
+    images: list[dict[str, Any]] = FROZEN[name]["images"]
+    scorer = Scorer(tokenized([image["references"] for image in images]))
+    statistics = scorer.statistics([ptb_words(image["caption"]) for image in images])
+    assert statistics[:, 10] == pytest.approx([image["rouge_l"] for image in images], abs=1e-4)
+    assert statistics[:, 11] == pytest.approx([image["cider"] for image in images], abs=1e-4)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_scored_words_are_those_of_the_reference_tokeniser(name: str) -> None:
+    for image in FROZEN[name]["images"]:
+        texts = [image["caption"], *image["references"]]
+        frozen = [image["caption_tokens"], *image["reference_tokens"]]
+        assert [" ".join(ptb_words(text)) for text in texts] == frozen
+
+
+def test_an_image_that_is_weighted_twice_counts_like_two_images() -> None:
+    references = [words("a dog runs on wet sand", "one dog"), words("two men in a boat")]
+    captions = words("a dog runs on grass", "two men sit in a boat")
+    statistics = Scorer(references).statistics(captions)
+    weighted = corpus_scores(statistics, np.array([[2.0, 1.0]]))
+    assert weighted[0] == pytest.approx(corpus_scores(statistics[[0, 0, 1]]))
 
 
 def test_a_caption_equal_to_a_reference_gets_full_marks() -> None:
@@ -53,14 +111,14 @@ def test_bleu_takes_references_of_different_number() -> None:
 
 def test_rouge_takes_the_best_precision_and_the_best_recall_each_by_itself() -> None:
     # Of the first reference all 2 words are found; of the second 3, which are 3 of the 4 words written.
-    score = rouge_l(words("a big dog runs"), [words("a dog", "the a very big cat runs")])
+    score = rouge_l(["a", "big", "dog", "runs"], words("a dog", "the a very big cat runs"))
     precision, recall = 3 / 4, 1.0
     assert score == pytest.approx((1 + 1.44) * precision * recall / (recall + 1.44 * precision))
 
 
 def test_rouge_of_nothing_in_common_is_zero() -> None:
-    assert rouge_l(words("a dog"), [words("two men")]) == 0
-    assert rouge_l([[]], [words("two men")]) == 0
+    assert rouge_l(["a", "dog"], words("two men")) == 0
+    assert rouge_l([], words("two men")) == 0
 
 
 def test_cider_of_the_reference_itself_is_ten() -> None:
@@ -98,8 +156,18 @@ def test_an_empty_caption_scores_nothing_and_breaks_nothing() -> None:
 
 def test_people_are_scored_against_the_other_people() -> None:
     agreed = [["a dog runs on sand"] * 3, ["two men in a boat"] * 3]
-    scores = human_scores(agreed)
+    scores = human_scores(tokenized(agreed))
     assert scores is not None
     assert scores["bleu4"] == pytest.approx(1)
-    assert human_scores([["a dog"], ["a cat"]]) is None
-    assert human_scores([["a dog", "dog"], ["a cat", "cat", "cats"]]) is None
+    assert human_scores([words("a dog"), words("a cat")]) is None
+    assert human_scores([words("a dog"), words("a cat", "cat", "cats")]) is None
+
+
+def test_people_are_scored_in_as_many_turns_as_the_fewest_references_allow() -> None:
+    first, more = words("a dog runs", "a dog jumps"), words("a cat sits", "a cat sleeps")
+    even = human_scores([first, more])
+    uneven = human_scores([first, [*more, *words("the sea")]])
+    assert even is not None
+    assert uneven is not None
+    assert uneven["bleu1"] == even["bleu1"]
+    assert uneven["cider"] < even["cider"]

@@ -47,8 +47,9 @@ def test_captions_alike_teach_nothing() -> None:
     with torch.no_grad():
         for here, there in ((START, A), (A, DOG), (DOG, RUNS), (RUNS, END)):
             decoder.table[here, there] = 1e4
-    loss = critic().loss(decoder, torch.zeros(1, 1, 1), torch.tensor(REFERENCES[:1]))
+    loss, tokens = critic().loss(decoder, torch.zeros(1, 1, 1), torch.tensor(REFERENCES[:1]))
     assert loss.item() == 0.0
+    assert tokens == 5 * 4
 
 
 def test_what_scores_above_the_others_becomes_likelier() -> None:
@@ -58,7 +59,8 @@ def test_what_scores_above_the_others_becomes_likelier() -> None:
     references = torch.tensor(REFERENCES[:1])
     for _ in range(80):
         optimizer.zero_grad()
-        critic(samples=8).loss(decoder, torch.zeros(1, 1, 1), references).backward()
+        loss, tokens = critic(samples=8).loss(decoder, torch.zeros(1, 1, 1), references)
+        (loss / tokens).backward()
         optimizer.step()
     best = decoder.table[:, A:].argmax(dim=1) + A
     assert [best[START].item(), best[A].item(), best[DOG].item()] == [A, DOG, RUNS]

@@ -45,8 +45,12 @@ def test_it_writes_a_sentence_under_a_picture(drawn: Callable[..., np.ndarray]) 
     predictor = Predictor.load(starter_folder(), device="cpu")
     meadow = np.full((240, 320, 3), (80, 160, 60), np.uint8)
     meadow[:120] = (120, 180, 250)
-    for prediction in predictor.predict([meadow, drawn(1)]):
+    for prediction in predictor.predict([meadow, drawn(1)], attention=True):
         assert prediction.text[0].isupper()
         assert prediction.text.endswith(".")
         assert 4 <= len(prediction.tokens) <= 20
         assert len(prediction.alternatives) == 2
+        assert prediction.confidence is not None
+        assert 0.2 < prediction.confidence < 0.8
+        assert prediction.attention is not None
+        assert prediction.attention.shape == (len(prediction.tokens), 7, 7)

@@ -4,7 +4,7 @@ import pytest
 
 from model.config import TextConfig
 from model.text import finish
-from model.tokenizer import ptb_words, spacy_words
+from model.tokenizer import TOKENIZERS, nltk_words, ptb_words, spacy_words
 
 
 @pytest.mark.parametrize(
@@ -25,11 +25,44 @@ def test_training_words_are_lowercased_and_without_punctuation(caption: str, wor
 @pytest.mark.parametrize(
     ("caption", "words"),
     [
+        ("A black dog , running .", "a black dog running"),
+        ("The dog\u2019s ball doesn't bounce!", "the dog 's ball does n't bounce"),
+        ("A man in a black-and-white t-shirt - alone", "a man in a black-and-white t-shirt alone"),
+        ('He says "hi" (twice) at 5:30. A U.S. flag', "he says hi twice at 5:30 a u.s. flag"),
+        ("...", ""),
+    ],
+)
+def test_nltk_words_are_lowercased_and_without_punctuation(caption: str, words: str) -> None:
+    assert TOKENIZERS["nltk"] is nltk_words
+    assert nltk_words(caption) == words.split()
+
+
+@pytest.mark.parametrize(
+    ("caption", "words"),
+    [
         ("A black dog, running.", "a black dog running"),
         ("The dog\u2019s ball doesn't bounce; it can't.", "the dog 's ball does n't bounce it ca n't"),
-        ('He says "hello" (twice) ...', "he says hello twice"),
-        ("A t-shirt - black -- at 5:30 for 1,000 men", "a t-shirt black at 5:30 for 1,000 men"),
-        ("I cannot see the boys' kite", "i can not see the boys kite"),
+        ('He says "hello" - twice -- ...', "he says hello twice"),
+        ("A t-shirt at 5:30 p.m. for 1,000 men", "a t-shirt at 5:30 p.m. for 1,000 men"),
+        ("I cannot see the boys' kite; 'tis GONNA fall", "i can not see the boys kite 't is gon na fall"),
+        # The scorer's list of punctuation has brackets in capitals, its tokens are in small letters.
+        ("A (red) [big] {box}", "a -lrb- red -rrb- -lsb- big -rsb- -lcb- box -rcb-"),
+        ("Wow!!! Really?! Yes! Why?", "wow !!! really ?! yes why"),
+        ("Mr. Fox vs. No. 5, Inc. no. End", "mr. fox vs. no. 5 inc. no end"),
+        ("in Miss. a miss. On the Ark. an ark.", "in miss. a miss on the ark. an ark"),
+        ("Vitamin C. bottle, letter B. The end", "vitamin c. bottle letter b the end"),
+        ("grass.The dog", "grass.the dog"),
+        ("a rock-caf\u00e9 \u2019til y's who'll fi'lm", "a rock-caf\u00e9 \u2019til y 's who 'll fi lm"),
+        ("AT&T at&t R&B salt&pepper &amp;", "at&t at & t r&b salt & pepper &"),
+        ("and/or 1/2 3/4/2020 wet / dry \u00bd", "and/or 1/2 3/4/2020 wet / dry 1/2"),
+        ("$5 US$10 \u00a320 50% #1 -5", "$ 5 us$ 10 # 20 50 % # 1 -5"),
+        ("rock 'n' roll o'clock ma'am O'Neil '90s 80's", "rock 'n' roll o'clock ma'am o'neil '90s 80 's"),
+        ("a caf\u00e9-bar, se\u00f1or \u2014 \u2026 \u65e5\u672c", "a caf\u00e9-bar se\u00f1or \u65e5\u672c"),
+        (
+            "@zoo #fun me@zoo.org http://zoo.org/a?b. zoo.com",
+            "@zoo #fun me@zoo.org http://zoo.org/a?b zoo.com",
+        ),
+        ("fun :) <b>bold</b> 3 < 5 C++", "fun :-rrb- <b> bold </b> 3 < 5 c++"),
         ("", ""),
     ],
 )

@@ -1,0 +1,156 @@
+"""A training run: epochs, validation, and what is kept of them on disk."""
+
+import copy
+import dataclasses
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torch import Tensor
+
+from model import calibration
+from model.best_epochs import BestEpochs
+from model.captioner import Captioner
+from model.checkpoint import load_checkpoint, save_checkpoint
+from model.description import Description
+from model.evaluation import Captions, Evaluator
+from model.trainer import Trainer
+from model.training_log import TrainingLog
+from model.validation import Validation
+
+STATE_FILE = "state.safetensors"
+
+
+@dataclass(kw_only=True)
+class TrainingRun:
+    """Trains until the recipe says stop; the checkpoint in `output` is that of the best epoch so far.
+
+    Of several processes, the first validates, writes and reports.
+    """
+
+    trainer: Trainer
+    captioner: Captioner
+    description: Description
+    validation: Validation
+    output: Path
+    bar: bool
+    report: Callable[[str], None]
+    _saved: float = field(default_factory=time.monotonic)
+
+    @property
+    def folder(self) -> Path:
+        """Where the state, the log and the weights of the best epochs lie."""
+        return self.output / "training"
+
+    def resume(self) -> None:
+        """Go on from the state on disk; raises TrainingError."""
+        self.trainer.load(self.folder / STATE_FILE)
+        progress = self.trainer.progress
+        if not self.trainer.finished:
+            self.report(f"going on in epoch {progress.epoch + 1} after {progress.step} batches")
+
+    def go(self) -> None:
+        """All epochs that are left, then the checkpoint's scores; raises TrainingError, CheckpointError."""
+        if not self.trainer.ranks.first:
+            while not self.trainer.finished:
+                self._epoch(None)
+            return
+        progress = self.trainer.progress
+        with TrainingLog(
+            self.folder,
+            tensorboard=self.description.recipe.training.tensorboard,
+            after_epoch=progress.epoch,
+            after_step=self.trainer.progress.updates,
+        ) as log:
+            while not self.trainer.finished:
+                self._epoch(log)
+        self._average_best_epochs()
+        self._score()
+
+    def _epoch(self, log: TrainingLog | None) -> None:
+        trainer, started, critical = self.trainer, time.monotonic(), self.trainer.critical
+        loss = trainer.train_epoch(bar=self.bar, after_update=lambda loss: self._after_update(loss, log))
+        score = trainer.ranks.told_by_first(self.validation.cider(trainer.averaged()) if log else 0.0)
+        better = trainer.judge(score)
+        if log is None:
+            return
+        seconds, epoch = time.monotonic() - started, trainer.progress.epoch
+        stage = "self-critical" if critical else "teacher forcing"
+        self.report(f"epoch {epoch}, {stage}: loss {loss:.4f}, validation CIDEr {score:.4f}, {seconds:.0f} s")
+        log.epoch(
+            {
+                "epoch": epoch,
+                "stage": stage,
+                "loss": loss,
+                "learning_rate": trainer.learning_rates(),
+                "scores": {"cider": score},
+                "seconds": round(seconds, 1),
+            }
+        )
+        log.samples(trainer.progress.updates, self.validation.samples(trainer.averaged()))
+        self._keep(score, better)
+
+    def _after_update(self, loss: float, log: TrainingLog | None) -> None:
+        if log is None:
+            return
+        trainer = self.trainer
+        log.step(trainer.progress.updates, loss, trainer.learning_rates()["decoder"])
+        if time.monotonic() - self._saved >= 60 * trainer.config.save_minutes:
+            self._save()
+
+    def _keep(self, score: float, better: bool) -> None:
+        progress, weights = self.trainer.progress, self.trainer.averaged().state_dict()
+        if better:
+            self._write_checkpoint(weights, best_epoch=progress.epoch)
+        if self.trainer.config.averaged_epochs > 1:
+            progress.kept = self._best_epochs().offer(progress.kept, score, progress.epoch, weights)
+        self._save()
+        self._best_epochs().remove_all_but(progress.kept)
+        if self.trainer.finished and progress.epoch > progress.best_epoch:
+            self.report(f"epoch {progress.best_epoch} was the best, with CIDEr {progress.best:.4f}")
+
+    def _save(self) -> None:
+        self.trainer.save(self.folder / STATE_FILE)
+        self._saved = time.monotonic()
+
+    def _best_epochs(self) -> BestEpochs:
+        return BestEpochs(self.folder, count=self.trainer.config.averaged_epochs)
+
+    def _average_best_epochs(self) -> None:
+        progress = self.trainer.progress
+        if len(progress.kept) < 2:
+            return
+        part, weights = copy.deepcopy(self.trainer.averaged()), self._best_epochs().average(progress.kept)
+        part.load_state_dict(weights)
+        score, epochs = self.validation.cider(part), sorted(epoch for _, epoch in progress.kept)
+        better = score > progress.best
+        self.report(
+            f"the mean of epochs {', '.join(map(str, epochs))} validates with CIDEr {score:.4f}, "
+            f"{'better' if better else 'not better'} than the best of them"
+        )
+        if better:
+            self._write_checkpoint(weights, averaged_epochs=epochs)
+
+    def _write_checkpoint(self, weights: dict[str, Tensor], **lineage: object) -> None:
+        """Put trained weights into a whole captioner and write it; what came of it is said by `_score`."""
+        whole = copy.deepcopy(self.captioner)
+        trained_blocks = self.description.recipe.encoder.trained_blocks
+        whole.trained_part(trained_blocks).load_state_dict(weights)
+        described = dataclasses.replace(self.description, lineage={**self.description.lineage, **lineage})
+        save_checkpoint(self.output, whole.state_dict(), described)
+
+    def _score(self) -> None:
+        """Score and calibrate the checkpoint as it was stored, with its own beam size; write that into it."""
+        captioner, description = load_checkpoint(self.output)
+        validation, beam_size = self.validation, description.recipe.search.beam_size
+        part = captioner.to(validation.device).trained_part(description.recipe.encoder.trained_blocks).eval()
+        captions = validation.captions(part, beam_size=beam_size)
+        evaluator = Evaluator(validation.split, validation.examples)
+        texts = Captions(texts=validation.texts(captions))
+        statistics = evaluator.statistics(texts)
+        fitted = calibration.fit([one.score for one in captions], statistics)
+        given = dataclasses.replace(texts, confidences=[fitted.confidence(one.score) for one in captions])
+        scores = evaluator.evaluation(given, statistics, beam_size=beam_size)
+        described = dataclasses.replace(description, scores=dataclasses.asdict(scores), calibration=fitted)
+        save_checkpoint(self.output, captioner.state_dict(), described)

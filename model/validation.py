@@ -1,0 +1,89 @@
+"""The validation split, captioned from cached features by the network in training."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from model.batches import FeatureMaps, to_maps
+from model.captioner import TrainedPart
+from model.config import Recipe
+from model.data import Example
+from model.description import Preprocessing
+from model.images import read_framed
+from model.metrics import cider
+from model.search import Hypothesis, beam_search
+from model.text import finish
+from model.tokenizer import ptb_words
+from model.training_log import Sample
+from model.vocabulary import START, Vocabulary
+
+BATCH_SIZE = 128
+SAMPLES = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validation:
+    """Photos with their references and the feature maps of the encoder's blocks that are not trained."""
+
+    split: str
+    examples: Sequence[Example]
+    features: FeatureMaps
+    recipe: Recipe
+    vocabulary: Vocabulary
+    preprocessing: Preprocessing
+    device: torch.device
+
+    @torch.inference_mode()
+    def captions(self, part: TrainedPart, *, beam_size: int) -> list[Hypothesis]:
+        """The best caption of each photo."""
+        best: list[Hypothesis] = []
+        for start in range(0, len(self.features), BATCH_SIZE):
+            maps = to_maps(self.features[start : start + BATCH_SIZE]).to(self.device)
+            found = beam_search(
+                part.decoder,
+                part.grid(maps),
+                beam_size=beam_size,
+                max_length=self.recipe.search.max_length,
+                length_penalty=self.recipe.search.length_penalty,
+            )
+            best += [hypotheses[0] for hypotheses in found]
+        return best
+
+    def texts(self, captions: Sequence[Hypothesis]) -> list[str]:
+        """Captions as finished texts."""
+        return [finish(self.vocabulary.decode(one.tokens), self.recipe.text) for one in captions]
+
+    def cider(self, part: TrainedPart) -> float:
+        """CIDEr-D of greedy captions: the network runs freely, as it will when it captions."""
+        texts = self.texts(self.captions(part, beam_size=1))
+        return cider([ptb_words(text) for text in texts], self._references)
+
+    @torch.inference_mode()
+    def samples(self, part: TrainedPart) -> list[Sample]:
+        """Greedy captions of the first few photos, with the attention behind each word."""
+        return [self._sample(part, row) for row in range(min(SAMPLES, len(self.examples)))]
+
+    @cached_property
+    def _references(self) -> list[list[list[str]]]:
+        return [[ptb_words(reference) for reference in example.captions] for example in self.examples]
+
+    def _sample(self, part: TrainedPart, row: int) -> Sample:
+        grid = part.grid(to_maps(self.features[row : row + 1]).to(self.device))
+        found = beam_search(
+            part.decoder, grid, beam_size=1, max_length=self.recipe.search.max_length, length_penalty=0.0
+        )
+        tokens = found[0][0].tokens
+        weights = part.decoder.attend(grid, torch.tensor([[[START, *tokens]]], device=self.device))
+        side = round(grid.shape[1] ** 0.5)
+        example = self.examples[row]
+        return Sample(
+            pixels=np.ascontiguousarray(read_framed(example.path, self.preprocessing).permute(1, 2, 0)),
+            words=self.vocabulary.decode(tokens),
+            references=example.captions,
+            attention=None
+            if weights is None
+            else weights[0, 0].float().cpu().numpy().reshape(-1, side, side),
+        )

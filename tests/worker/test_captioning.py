@@ -1,0 +1,62 @@
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Event
+
+import numpy as np
+import pytest
+from sqlalchemy import select
+
+from catalog import checkpoints, collections, jobs, workers
+from catalog.database import Database
+from catalog.schema import CaptionDetail, Image, Item
+from catalog.settings import load_settings
+from model.description import starter_folder
+from worker import captioning
+from worker.runtime import Runtime
+
+
+@pytest.fixture
+def runtime(tmp_path: Path, migrated_sqlite: Path) -> Iterator[Runtime]:
+    """A working process on the CPU over a migrated database, with the starter as its checkpoint."""
+    settings = load_settings({"RECAPTION_HOME": str(tmp_path / "home")})
+    settings.prepare_home()
+    shutil.copy(migrated_sqlite, settings.home / "recaption.sqlite")
+    database = Database(settings.database_url)
+    with database.writing() as session:
+        worker_id = workers.register(session, name="one", device="cpu", version="0")
+    database.close()
+    runtime = Runtime(settings=settings, worker_id=worker_id, device="cpu", stopping=Event())
+    checkpoints.ensure_starter(runtime.database, runtime.blobs, starter_folder())
+    yield runtime
+    runtime.database.close()
+
+
+def caption_one(runtime: Runtime, photo: Path) -> CaptionDetail:
+    """Put a photo into a collection, have the worker caption it, and return what the network said."""
+    key = runtime.blobs.put(photo)
+    with runtime.database.writing() as session:
+        collection = collections.create(session, name="Harbour", owner=None)
+        image = Image(sha256=key, rendition=key, format="JPEG", bytes=10, width=96, height=64)
+        session.add(image)
+        session.flush()
+        session.add(Item(collection_id=collection.id, image_id=image.id, path="one.jpg", position=1))
+        session.flush()
+        jobs.create_caption_job(session, collection, checkpoint=checkpoints.active(session), user=None)
+    assert captioning.drain(runtime) is False
+    with runtime.database.reading() as session:
+        return session.scalars(select(CaptionDetail)).one()
+
+
+def test_what_the_network_said_is_kept_with_confidence_and_attention(
+    runtime: Runtime, photo: Callable[..., Path], tmp_path: Path
+) -> None:
+    detail = caption_one(runtime, photo(tmp_path / "one.jpg"))
+    assert detail.score < 0
+    assert detail.confidence is not None
+    assert 0 < detail.confidence < 1
+    assert len(detail.tokens) == len(detail.token_probabilities) > 3
+    assert len({detail.model_text, *(other["text"] for other in detail.alternatives)}) == 3
+    assert detail.attention is not None
+    maps = np.frombuffer(detail.attention, np.uint8).reshape(len(detail.tokens), 7, 7)
+    assert np.all(maps.max(axis=(1, 2)) == 255)
