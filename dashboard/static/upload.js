@@ -6,17 +6,15 @@ const BATCH_FILES = 16;
 const BATCH_BYTES = 32 * 2 ** 20;
 
 const adder = document.querySelector("[data-upload]");
+const chooser = adder.querySelector("[data-files]");
 const panel = document.querySelector("[data-upload-progress]");
 const bar = panel.querySelector("progress");
 const status = panel.querySelector("[role=status]");
 const report = document.querySelector("[data-upload-report]");
 let busy = false;
 
-adder.querySelector("[data-files]").addEventListener("change", (event) => {
-  const files = [...event.target.files].map((file) => ({ file, path: file.webkitRelativePath || file.name }));
-  upload(files);
-  event.target.value = "";
-});
+chooser.addEventListener("change", uploadChosen);
+uploadChosen(); // a quick hand chooses before this module runs
 adder.addEventListener("dragover", (event) => { event.preventDefault(); adder.classList.add("over"); });
 adder.addEventListener("dragleave", () => adder.classList.remove("over"));
 adder.addEventListener("drop", async (event) => {
@@ -26,6 +24,11 @@ adder.addEventListener("drop", async (event) => {
 });
 window.addEventListener("dragenter", () => { adder.closest("details").open = true; });
 window.addEventListener("beforeunload", (event) => { if (busy) event.preventDefault(); });
+
+function uploadChosen() {
+  upload([...chooser.files].map((file) => ({ file, path: file.webkitRelativePath || file.name })));
+  chooser.value = "";
+}
 
 async function upload(files) {
   if (busy || !files.length) return;

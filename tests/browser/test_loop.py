@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 DROP = """(form, data) => {
   const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
@@ -21,6 +21,7 @@ def new_collection(page: Page, name: str) -> None:
     page.get_by_label("Name").fill(name)
     page.get_by_role("button", name="Create collection").click()
     expect(page.get_by_role("heading", level=1, name=name)).to_be_visible()
+    page.wait_for_load_state()  # the heading stands before the scripts listen
 
 
 def upload(page: Page, files: list[Path]) -> None:
@@ -82,6 +83,19 @@ def test_many_files_travel_in_small_requests(page: Page, photo: Callable[..., Pa
     upload(page, [photo(tmp_path / f"{number:02}.jpg", number, (32, 32)) for number in range(40)])
     expect(page.locator(".tile")).to_have_count(40)
     assert len(sizes) == 3
+
+
+def test_files_chosen_before_the_script_runs_are_uploaded(
+    page: Page, photo: Callable[..., Path], tmp_path: Path
+) -> None:
+    new_collection(page, "Quick")
+    waiting: list[Route] = []
+    page.route("**/upload.js", waiting.append)
+    with page.expect_request("**/upload.js"):
+        page.reload(wait_until="commit")
+    upload(page, [photo(tmp_path / "quick.jpg")])
+    waiting[0].continue_()
+    expect(page.locator(".tile")).to_have_count(1)
 
 
 def test_dropped_photos_are_uploaded(page: Page, photo: Callable[..., Path], tmp_path: Path) -> None:
