@@ -19,6 +19,7 @@ from playwright.sync_api import (
     Page,
     Response,
     StorageState,
+    expect,
     sync_playwright,
 )
 
@@ -26,6 +27,9 @@ from catalog import accounts
 from catalog.database import Database
 from catalog.schema import Role
 from catalog.settings import child_environment, load_settings
+
+# A busy machine may take long to answer; waiting longer costs nothing where it does not.
+expect.set_options(timeout=30_000)
 
 NAME, PASSWORD = "ada", "correct horse battery"
 FLAGS = [

@@ -90,7 +90,7 @@ def test_files_chosen_before_the_script_runs_are_uploaded(
 ) -> None:
     new_collection(page, "Quick")
     waiting: list[Route] = []
-    page.route("**/upload.js", waiting.append)
+    page.route("**/upload.js", lambda route: waiting.append(route))
     with page.expect_request("**/upload.js"):
         page.reload(wait_until="commit")
     upload(page, [photo(tmp_path / "quick.jpg")])
