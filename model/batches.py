@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from model.transforms import random_windows, see_through
 from model.vocabulary import PAD
 
 CaptionIds = Sequence[Sequence[int]]
@@ -27,12 +28,14 @@ class FeatureMaps(Protocol):
 class TrainingSet:
     """Feature maps of all photos, once a variant (plain, mirrored), and the captions of each as token ids.
 
-    A batch is one of "images", each with all of its captions, or of "captions", each with its image.
+    A batch is one of "images", each with all of its captions, or of "captions", each with its image. Where
+    `crop` is below 1 the maps are photos, and each is seen through a random window.
     """
 
     variants: Sequence[FeatureMaps]
     tokens: Sequence[CaptionIds]
     batch_of: str = "images"
+    crop: float = 1.0
 
     def batches(
         self, *, batch_size: int, seed: int, skip: int = 0, rank: int = 0, world: int = 1
@@ -44,9 +47,13 @@ class TrainingSet:
         random = np.random.default_rng(seed)
         order = random.permutation(len(self._units))
         choice = random.integers(len(self.variants), size=len(order))
+        windows = random_windows(random, len(order), smallest=self.crop) if self.crop < 1 else None
         for start in range(skip * batch_size, len(order), batch_size):
             mine = slice(start + rank, start + batch_size, world)
-            yield self._batch(order[mine], choice[mine])
+            maps, tokens = self._batch(order[mine], choice[mine])
+            if windows is not None and len(maps):
+                maps = see_through(torch.from_numpy(windows[mine]), maps)
+            yield maps, tokens
 
     def steps(self, batch_size: int) -> int:
         """Batches an epoch."""

@@ -2,7 +2,6 @@
 
 import inspect
 from dataclasses import asdict, fields
-from typing import Self
 
 from torch import Tensor, nn
 
@@ -10,7 +9,7 @@ from model.config import DecoderConfig, Recipe
 from model.decoders import DECODERS
 from model.decoders.interface import Decoder
 from model.description import Preprocessing
-from model.encoder import GridEncoder, backbone, build_encoder, freeze_batch_norms, to_grid
+from model.encoder import GridEncoder, backbone, build_encoder, to_grid
 from model.errors import RecipeError
 from model.vocabulary import Vocabulary
 
@@ -26,23 +25,44 @@ class Captioner(nn.Module):
     def forward(self, images: Tensor, tokens: Tensor) -> Tensor:
         return self.decoder(self.encoder(images), tokens)
 
-    def trained_part(self, trained_blocks: int) -> "TrainedPart":
-        """The last blocks of the encoder with the decoder, sharing their weights."""
-        _, head = self.encoder.split(trained_blocks)
-        return TrainedPart(head=head, pool=self.encoder.pool, decoder=self.decoder)
+    def cached_part(self, recipe: Recipe) -> nn.Sequential:
+        """The first blocks of the encoder, which say the same of a photo in every epoch."""
+        return self._split(recipe)[0]
+
+    def trained_part(self, recipe: Recipe) -> "TrainedPart":
+        """The other blocks of the encoder with the decoder, sharing their weights."""
+        return TrainedPart(
+            head=self._split(recipe)[1],
+            trained_blocks=recipe.encoder.trained_blocks,
+            pool=self.encoder.pool,
+            decoder=self.decoder,
+        )
+
+    def _split(self, recipe: Recipe) -> tuple[nn.Sequential, nn.Sequential]:
+        """Where the blocks that learn begin; before all others where each epoch sees new crops."""
+        parts = self.encoder.split(recipe.encoder.trained_blocks)
+        return parts if recipe.data.crop == 1 else self.encoder.split(len(self.encoder.network))
 
 
 class TrainedPart(nn.Module):
-    """What training changes: the last blocks of the encoder, if any, and the decoder.
+    """What computes in training: blocks of the encoder, of which the last ones learn, and the decoder.
 
     It takes the feature maps (B, C, h, w) of the blocks before.
     """
 
-    def __init__(self, *, head: nn.Sequential, pool: nn.Module, decoder: Decoder) -> None:
+    def __init__(
+        self, *, head: nn.Sequential, trained_blocks: int, pool: nn.Module, decoder: Decoder
+    ) -> None:
         super().__init__()
         self.head = head
         self.pool = pool
         self.decoder = decoder
+        self._first_trained = len(head) - trained_blocks
+
+    @property
+    def learning_blocks(self) -> nn.Sequential:
+        """The blocks of the encoder that learn."""
+        return self.head[self._first_trained :]
 
     def grid(self, maps: Tensor) -> Tensor:
         """Feature maps (B, C, h, w) -> grid features (B, N, D)."""
@@ -51,12 +71,6 @@ class TrainedPart(nn.Module):
     def teach(self, maps: Tensor, captions: Tensor) -> tuple[Tensor, Tensor]:
         """Captions (B, K, T), `<start>` to `<end>` -> logits (B, K, S, V) and their targets (B, K, S)."""
         return self.decoder.teach(self.grid(maps), captions)
-
-    def train(self, mode: bool = True) -> Self:
-        """Training mode, but for the encoder's BatchNorms."""
-        super().train(mode)
-        freeze_batch_norms(self.head)
-        return self
 
 
 def build_captioner(recipe: Recipe, vocabulary: Vocabulary) -> Captioner:

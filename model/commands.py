@@ -17,6 +17,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 DEVICE = click.Choice(["auto", "cpu", "cuda"])
 BEAM_SIZE = click.IntRange(1, 32)
+FRAMING = click.Choice(["squash", "pad", "crop"])
 
 
 @click.command()
@@ -70,6 +71,7 @@ def train(
     "--captions", type=FILE, help="Score the captions of this file instead (JSON lines or COCO results)."
 )
 @click.option("--beam-size", type=BEAM_SIZE, help="[default: the checkpoint's]")
+@click.option("--framing", type=FRAMING, help="How photos are made square [default: as the checkpoint says].")
 @click.option("--predictions", type=FILE, help="Write the first captions as a COCO results JSON.")
 @click.option(
     "--against", multiple=True, type=FOLDER, help="More checkpoints on the same photos; folders may follow."
@@ -83,6 +85,7 @@ def evaluate(
     checkpoint: Path | None,
     captions: Path | None,
     beam_size: int | None,
+    framing: str | None,
     predictions: Path | None,
     against: tuple[Path, ...],
     device: str,
@@ -94,8 +97,8 @@ def evaluate(
     from model.data import read_data
     from model.description import read_description, starter_folder
 
-    if captions and (checkpoint or (beam_size and not against)):
-        raise click.UsageError("--captions scores a file; leave out --checkpoint and --beam-size")
+    if captions and (checkpoint or ((beam_size or framing) and not against)):
+        raise click.UsageError("--captions scores a file; leave out --checkpoint, --beam-size and --framing")
     if more and not against:
         raise click.UsageError(f"write --against before {more[0]} to compare with that checkpoint")
     others = (*against, *more)
@@ -109,6 +112,7 @@ def evaluate(
         evaluator=evaluator,
         device=device,
         beam_size=beam_size,
+        framing=framing,
         progress=sys.stderr.isatty() and not as_json,
     )
     first = (

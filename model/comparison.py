@@ -64,10 +64,11 @@ def checkpoint_system(
     *,
     device: str,
     beam_size: int | None,
+    framing: str | None,
     progress: bool,
 ) -> System:
-    """Caption the photos with a checkpoint, and score that; the beam size is its own unless given."""
-    predictor = Predictor.load(folder, device=device, beam_size=beam_size)
+    """Caption the photos with a checkpoint and score that; beam size and framing are its own unless given."""
+    predictor = Predictor.load(folder, device=device, beam_size=beam_size, framing=framing)
     captions = predict_captions(predictor, examples, progress=progress)
     statistics = evaluator.statistics(captions)
     description = predictor.description
@@ -75,7 +76,11 @@ def checkpoint_system(
         name=description.name,
         captions=captions,
         evaluation=evaluator.evaluation(
-            captions, statistics, beam_size=predictor.beam_size, description=description
+            captions,
+            statistics,
+            beam_size=predictor.beam_size,
+            framing=description.preprocessing.framing,
+            description=description,
         ),
         statistics=statistics,
         description=description,
@@ -89,7 +94,7 @@ def file_system(path: Path, examples: Sequence[Example], evaluator: Evaluator) -
     return System(
         name=path.name,
         captions=captions,
-        evaluation=evaluator.evaluation(captions, statistics, beam_size=None),
+        evaluation=evaluator.evaluation(captions, statistics, beam_size=None, framing=None),
         statistics=statistics,
     )
 

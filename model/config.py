@@ -21,7 +21,9 @@ class DataConfig:
     """How photos and captions become tensors; lengths count words, sizes count pixels.
 
     The vocabulary is what occurs `min_count` times, and the words of the file `word_list`, one a line,
-    however rare. `licence` says what captioners trained on these data may be used for; checkpoints carry it.
+    however rare. Training sees photos mirrored too (`flip`), and through random windows that show at least
+    the share `crop` of their area (1: whole photos). `licence` says what captioners trained on these data may
+    be used for; checkpoints carry it.
     """
 
     tokenizer: str = "spacy"
@@ -31,6 +33,7 @@ class DataConfig:
     image_size: int = _bounded(224, 32, 1024)
     framing: str = "squash"
     flip: bool = True
+    crop: float = _bounded(1.0, 0.05, 1.0)
     licence: str = ""
 
 
@@ -39,7 +42,7 @@ class EncoderConfig:
     """The image network; `weights` is "imagenet", "none" or a .safetensors file.
 
     Feature maps are pooled to `grid_size` cells a side (0: as they come). The last `trained_blocks` of the
-    network learn too; what the others say is computed once and cached.
+    network learn too; what the others say is computed once and cached, unless every epoch sees other crops.
     """
 
     name: str = "mobilenet_v2"
@@ -65,14 +68,15 @@ class DecoderConfig:
 class TrainingConfig:
     """How the network learns; `batch_size` counts the images, or the captions, of one update.
 
-    A batch is computed in `accumulation` parts and, where several processes train, divided among them: what
-    is learned is the same, but for what is drawn at random and for the BatchNorm of packed_lstm. The rate
-    rises over the first `warmup` of all updates, then follows the schedule; longer gradients than `clip_norm`
-    are cut (0: none). Blocks of the encoder that learn begin after `frozen_epochs`, when the decoder has a
-    direction to give. The self-critical epochs follow the `epochs` of teacher forcing, and train the decoder
-    alone, on images with all their captions. A stage ends early after `patience` epochs that validate no
-    better (0: never); the next one goes on from its last weights. In the end the weights of the
-    `averaged_epochs` best epochs are averaged, and kept if they validate better.
+    A batch is computed in `accumulation` parts and, where several processes train, divided among them:
+    what is learned is the same, but for what is drawn at random and for the BatchNorm of packed_lstm. The
+    rate rises over the first `warmup` of all updates, then follows the schedule; longer gradients than
+    `clip_norm` are cut (0: none). Blocks of the encoder that learn begin after `frozen_epochs`, when the
+    decoder has a direction to give. The self-critical epochs follow the `epochs` of teacher forcing, on
+    images with all their captions; in them the encoder learns only if its self-critical rate is above 0.
+    A stage ends early after `patience` epochs that validate no better (0: never); the next one goes on
+    from its last weights. In the end the weights of the `averaged_epochs` best epochs are averaged, and
+    kept if they validate better.
     """
 
     epochs: int = _bounded(20, 0, 10_000)
@@ -88,6 +92,7 @@ class TrainingConfig:
     frozen_epochs: int = _bounded(2, 0, 10_000)
     self_critical_epochs: int = _bounded(0, 0, 10_000)
     self_critical_learning_rate: float = _bounded(1e-4, 0.0, 1.0)
+    self_critical_encoder_learning_rate: float = _bounded(0.0, 0.0, 1.0)
     self_critical_samples: int = _bounded(5, 2, 100)
     weight_decay: float = _bounded(1e-4, 0.0, 1.0)
     label_smoothing: float = _bounded(0.1, 0.0, 0.9)
@@ -151,7 +156,7 @@ CHOICES = {
         "transformer",
     ),
     "data.tokenizer": ("spacy", "nltk"),
-    "data.framing": ("squash",),
+    "data.framing": ("squash", "pad", "crop"),
     "training.batch_of": ("images", "captions"),
     "training.objective": ("every_token", "last_token"),
     "training.schedule": ("cosine", "constant"),

@@ -27,7 +27,8 @@ class Evaluation:
     """Scores of one caption a photo and all that makes them comparable.
 
     `human` is people against each other; `intervals` are 95 % bootstrap bounds over photos; `failed` counts
-    photos without a caption, which got everything wrong; `checkpoint` is None for captions of other origin.
+    photos without a caption, which got everything wrong; `checkpoint` is None for captions of other origin,
+    and so are `beam_size` and `framing`.
     `certainty` tells what the confidence of these captions is worth, None where they have none.
     """
 
@@ -45,6 +46,7 @@ class Evaluation:
     data_sha256: str
     failed: int
     certainty: Certainty | None = None
+    framing: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +91,7 @@ class Evaluator:
         statistics: np.ndarray,
         *,
         beam_size: int | None,
+        framing: str | None,
         description: Description | None = None,
     ) -> Evaluation:
         """The scores of captions from their statistics; `description` is of the checkpoint that made them."""
@@ -111,6 +114,7 @@ class Evaluator:
             data_sha256=self.data_sha256,
             failed=len(captions.failed),
             certainty=certainty(captions.confidences, statistics) if captions.confidences else None,
+            framing=framing,
         )
 
 

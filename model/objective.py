@@ -39,11 +39,10 @@ class Objective:
         )
 
     def critical(self, part: TrainedPart, maps: Tensor, tokens: Tensor) -> Loss:
-        """Self-critical training of the decoder; the loss of features that are no numbers is none either."""
+        """Self-critical training; the loss of features that are no numbers is none either."""
         assert self._critic
         with training_precision(maps.device, self._config.precision):
-            with torch.no_grad():
-                grid = part.grid(maps)
+            grid = part.grid(maps)
             if not grid.isfinite().all():  # Nothing can be drawn from such odds.
                 return torch.full((), torch.nan, device=maps.device, requires_grad=True), tokens.new_ones(())
             return self._critic.loss(part.decoder, grid, tokens)

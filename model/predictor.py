@@ -1,5 +1,6 @@
 """From decoded photos to finished captions: what the worker and the command line call."""
 
+import dataclasses
 from collections.abc import Sequence
 from math import isqrt
 from pathlib import Path
@@ -47,12 +48,22 @@ class Predictor:
         self._device = device
 
     @classmethod
-    def load(cls, folder: Path, *, device: str = "auto", beam_size: int | None = None) -> Self:
-        """Load a checkpoint folder; the beam size is the checkpoint's unless given.
+    def load(
+        cls,
+        folder: Path,
+        *,
+        device: str = "auto",
+        beam_size: int | None = None,
+        framing: str | None = None,
+    ) -> Self:
+        """Load a checkpoint folder; beam size and framing are the checkpoint's unless given.
 
         Raises CheckpointError, and ModelError for a device or beam size that cannot be had.
         """
         captioner, description = load_checkpoint(folder)
+        if framing:
+            preprocessing = dataclasses.replace(description.preprocessing, framing=framing)
+            description = dataclasses.replace(description, preprocessing=preprocessing)
         return cls(captioner, description, device=pick_device(device), beam_size=beam_size)
 
     def predict(self, images: Sequence[np.ndarray], *, attention: bool = False) -> list[Prediction]:

@@ -13,5 +13,5 @@ def forced_rates(config: TrainingConfig, update: int, updates: int) -> tuple[flo
 
 
 def self_critical_rates(config: TrainingConfig) -> tuple[float, float]:
-    """Those of a self-critical update: the encoder rests."""
-    return config.self_critical_learning_rate, 0.0
+    """Those of decoder and encoder in a self-critical update."""
+    return config.self_critical_learning_rate, config.self_critical_encoder_learning_rate

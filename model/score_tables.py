@@ -79,7 +79,7 @@ def _label(system: System) -> str:
 def _head(result: Evaluation) -> list[str]:
     first = f"{result.n} photos of {result.split}, {result.references} references, {result.tokenizer} tokens"
     if result.beam_size:
-        first += f", beam {result.beam_size}"
+        first += f", beam {result.beam_size}, framing {result.framing}"
     second = f"scorer {result.scorer}, data {result.data_sha256[:HASH_DIGITS]}"
     if result.checkpoint is not None and result.weights_sha256:
         second += f", checkpoint {result.checkpoint}, weights {result.weights_sha256[:HASH_DIGITS]}"

@@ -83,10 +83,14 @@ def _from_checkpoint(recipe: Recipe, captions: Sequence[Sequence[str]], base: Pa
     return StartingPoint(
         captioner=captioner,
         vocabulary=vocabulary,
-        # What holds for the parent holds for what is made of it.
-        licence=" ".join(note for note in (described.licence, recipe.data.licence) if note),
+        licence=_both(described.licence, recipe.data.licence),
         lineage={"parent": described.name, "parent_weights_sha256": described.weights_sha256},
     )
+
+
+def _both(parent: str, own: str) -> str:
+    """What holds for the parent holds for what is made of it; the same is said once."""
+    return parent if own in parent else f"{parent} {own}".strip()
 
 
 def _listed_words(recipe: Recipe) -> set[str]:

@@ -46,14 +46,14 @@ class Trainer:
         self._forced_set = training_set
         # A sampled caption is compared with all references of its image.
         self._critical_set = replace(training_set, batch_of="images")
-        self.part = captioner.trained_part(recipe.encoder.trained_blocks)
+        self.part = captioner.trained_part(recipe)
         self.device = next(self.part.parameters()).device
         average = AveragedModel(self.part, multi_avg_fn=_moving_average(self.config.ema_decay))
         # On a GPU, this lays the weights of a copied LSTM out in one piece again.
         self.average = average.to(self.device)
         groups = [
             {"params": list(self.part.decoder.parameters())},
-            {"params": list(self.part.head.parameters())},
+            {"params": list(self.part.learning_blocks.parameters())},
         ]
         self.optimizer = torch.optim.AdamW(groups, weight_decay=self.config.weight_decay)
         self.progress = Progress(critical_from=self.config.epochs)
@@ -77,6 +77,12 @@ class Trainer:
         return self._training_set.steps(self.config.batch_size)
 
     @property
+    def _encoder_learns(self) -> bool:
+        if self.critical:
+            return self.config.self_critical_encoder_learning_rate > 0
+        return self.progress.epoch >= self.config.frozen_epochs
+
+    @property
     def _training_set(self) -> TrainingSet:
         return self._critical_set if self.critical else self._forced_set
 
@@ -86,7 +92,7 @@ class Trainer:
         `after_update` gets the loss of each update, when the state may be saved.
         """
         progress, config = self.progress, self.config
-        self.part.head.requires_grad_(config.frozen_epochs <= progress.epoch and not self.critical)
+        self.part.learning_blocks.requires_grad_(self._encoder_learns)
         # Captions are sampled, and their likelihood taken, from the network without dropout.
         self.part.train(not self.critical)
         batches = tqdm(

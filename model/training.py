@@ -123,7 +123,12 @@ def _trainer(
         [start.vocabulary.encode(caption, max_length=recipe.data.max_length) for caption in group]
         for group in words
     ]
-    training_set = TrainingSet(variants=training.variants, tokens=tokens, batch_of=recipe.training.batch_of)
+    training_set = TrainingSet(
+        variants=training.variants,
+        tokens=tokens,
+        batch_of=recipe.training.batch_of,
+        crop=recipe.data.crop,
+    )
     return Trainer(
         captioner=start.captioner,
         description=description,
@@ -151,12 +156,12 @@ def _photos(
     # Splits that are not trained on count as well: a photo of the test split must not be learned from.
     hashes = {split: content_hashes(examples) for split, examples in data.splits.items()}
     refuse_same_bytes(hashes)
-    frozen, _ = captioner.encoder.split(recipe.encoder.trained_blocks)
+    cached = captioner.cached_part(recipe)
     device = next(captioner.parameters()).device
 
     def features(split: str, *, flipped: bool) -> CachedFeatures:
         return cached_features(
-            frozen,
+            cached,
             data.split(split),
             hashes[split],
             preprocessing=preprocessing_of(recipe),
@@ -171,7 +176,7 @@ def _photos(
 
     variants: list[FeatureMaps] = [features("train", flipped=False)]
     if recipe.data.flip:
-        variants.append(features("train", flipped=True) if len(frozen) else Mirrored(variants[0]))
+        variants.append(features("train", flipped=True) if len(cached) else Mirrored(variants[0]))
     return photos("train", variants), photos(validation, [features(validation, flipped=False)])
 
 

@@ -135,8 +135,7 @@ class TrainingRun:
     def _write_checkpoint(self, weights: dict[str, Tensor], **lineage: object) -> None:
         """Put trained weights into a whole captioner and write it; what came of it is said by `_score`."""
         whole = copy.deepcopy(self.captioner)
-        trained_blocks = self.description.recipe.encoder.trained_blocks
-        whole.trained_part(trained_blocks).load_state_dict(weights)
+        whole.trained_part(self.description.recipe).load_state_dict(weights)
         described = dataclasses.replace(self.description, lineage={**self.description.lineage, **lineage})
         save_checkpoint(self.output, whole.state_dict(), described)
 
@@ -144,13 +143,15 @@ class TrainingRun:
         """Score and calibrate the checkpoint as it was stored, with its own beam size; write that into it."""
         captioner, description = load_checkpoint(self.output)
         validation, beam_size = self.validation, description.recipe.search.beam_size
-        part = captioner.to(validation.device).trained_part(description.recipe.encoder.trained_blocks).eval()
+        part = captioner.to(validation.device).trained_part(description.recipe).eval()
         captions = validation.captions(part, beam_size=beam_size)
         evaluator = Evaluator(validation.split, validation.examples)
         texts = Captions(texts=validation.texts(captions))
         statistics = evaluator.statistics(texts)
         fitted = calibration.fit([one.score for one in captions], statistics)
         given = dataclasses.replace(texts, confidences=[fitted.confidence(one.score) for one in captions])
-        scores = evaluator.evaluation(given, statistics, beam_size=beam_size)
+        scores = evaluator.evaluation(
+            given, statistics, beam_size=beam_size, framing=description.preprocessing.framing
+        )
         described = dataclasses.replace(description, scores=dataclasses.asdict(scores), calibration=fitted)
         save_checkpoint(self.output, captioner.state_dict(), described)

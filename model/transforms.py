@@ -1,5 +1,6 @@
 """From decoded pixels to the tensor an encoder takes."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -9,9 +10,35 @@ from torch import Tensor
 
 from model.description import Preprocessing
 
+MID_GREY = 127
+
 
 def _squash(image: Tensor, size: int) -> Tensor:
+    """The whole photo, its sides made equal."""
     return _resize(image, size, size)
+
+
+def _pad(image: Tensor, size: int) -> Tensor:
+    """The whole photo in its proportions, in the middle of mid grey."""
+    height, width = _sides(image, size, longest=True)
+    framed = torch.full((3, size, size), MID_GREY, dtype=torch.uint8)
+    top, left = (size - height) // 2, (size - width) // 2
+    framed[:, top : top + height, left : left + width] = _resize(image, height, width)
+    return framed
+
+
+def _crop(image: Tensor, size: int) -> Tensor:
+    """The square in the middle of the photo."""
+    height, width = _sides(image, size, longest=False)
+    top, left = (height - size) // 2, (width - size) // 2
+    return _resize(image, height, width)[:, top : top + size, left : left + size]
+
+
+def _sides(image: Tensor, size: int, *, longest: bool) -> tuple[int, int]:
+    """Height and width of the photo once its longest or its shortest side has this size."""
+    height, width = image.shape[-2:]
+    scale = size / (max(height, width) if longest else min(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def _resize(image: Tensor, height: int, width: int) -> Tensor:
@@ -21,7 +48,7 @@ def _resize(image: Tensor, height: int, width: int) -> Tensor:
     return F.interpolate(image[None], size=(height, width), mode="bilinear", antialias=True)[0]
 
 
-FRAMINGS: dict[str, Callable[[Tensor, int], Tensor]] = {"squash": _squash}
+FRAMINGS: dict[str, Callable[[Tensor, int], Tensor]] = {"squash": _squash, "pad": _pad, "crop": _crop}
 
 
 def frame(pixels: np.ndarray, preprocessing: Preprocessing) -> Tensor:
@@ -35,3 +62,25 @@ def normalise(images: Tensor, preprocessing: Preprocessing) -> Tensor:
     mean = torch.tensor(preprocessing.mean, device=images.device).view(1, 3, 1, 1)
     std = torch.tensor(preprocessing.std, device=images.device).view(1, 3, 1, 1)
     return ((images.float() / 255 - mean) / std).to(memory_format=torch.channels_last)
+
+
+def random_windows(random: np.random.Generator, count: int, *, smallest: float) -> np.ndarray:
+    """Where to look at `count` photos: rows of centre x, y and half width, height; a photo spans -1 to 1.
+
+    A window shows a share of the area between `smallest` and 1, its sides in a ratio of up to 4 to 3 (Szegedy
+    et al., "Going Deeper with Convolutions", 2015, sec. 6).
+    """
+    area = random.uniform(smallest, 1, count)
+    ratio = np.exp(random.uniform(-1, 1, count) * math.log(4 / 3))
+    half = np.minimum(np.sqrt(np.stack([area * ratio, area / ratio], axis=1)), 1)
+    centre = random.uniform(-1, 1, (count, 2)) * (1 - half)
+    return np.concatenate([centre, half], axis=1).astype(np.float32)
+
+
+def see_through(windows: Tensor, photos: Tensor) -> Tensor:
+    """What windows (B, 4) show of photos (B, 3, S, S), stretched to their size."""
+    centre, half = windows.chunk(2, dim=1)
+    places = torch.cat([torch.diag_embed(half), centre.unsqueeze(-1)], dim=-1)
+    grid = F.affine_grid(places, list(photos.shape), align_corners=False)
+    seen = F.grid_sample(photos, grid, padding_mode="border", align_corners=False)
+    return seen.contiguous(memory_format=torch.channels_last)

@@ -29,8 +29,12 @@ class _Attentive(Decoder):
 
     def step(self, tokens: Tensor, state: State, memory: Memory) -> tuple[Tensor, State]:
         """Tokens (B, K), state of (B, K, H) each -> logits of the next token (B, K, V), next state."""
-        step, _, state = self._advance(self.dropout(self.embedding(tokens)), state, memory)
+        step, _, state = self._advance(self._embed(tokens), state, memory)
         return self._logits(step), state
+
+    def _embed(self, tokens: Tensor) -> Tensor:
+        """Tokens (...) -> words (..., E) as they enter the network."""
+        return self.dropout(self.embedding(tokens))
 
     def forward(self, features: Tensor, tokens: Tensor) -> Tensor:
         """Teacher forcing: grid (B, N, D), tokens (B, K, T) -> logits of each next token (B, K, T, V)."""
@@ -45,7 +49,7 @@ class _Attentive(Decoder):
         memory, state = self.begin(features)
         state = tuple(part.expand(-1, tokens.shape[1], -1) for part in state)
         steps, attention = [], []
-        for words in self.dropout(self.embedding(tokens)).unbind(dim=2):
+        for words in self._embed(tokens).unbind(dim=2):
             step, weights, state = self._advance(words, state, memory)
             steps.append(step)
             attention.append(weights)
@@ -134,9 +138,12 @@ class AttentionLSTM(_Attentive):
         hidden, cell = _step_cell(self.cell, torch.cat([words, context], dim=-1), state)
         return torch.cat([hidden, context], dim=-1), weights, (hidden, cell)
 
+    def _embed(self, tokens: Tensor) -> Tensor:
+        # The output layer wants short vectors, the cell entries of about 1 (Vaswani et al., 2017, sec. 3.4).
+        return self.dropout(self.embedding(tokens) * self.embedding.embedding_dim**0.5)
+
     def _logits(self, steps: Tensor) -> Tensor:
-        projected = self.output(self.dropout(steps))
-        return nn.functional.linear(self.dropout(projected), self.embedding.weight, self.bias)
+        return nn.functional.linear(self.output(self.dropout(steps)), self.embedding.weight, self.bias)
 
 
 def _step_cell(cell: nn.LSTMCell, inputs: Tensor, state: State) -> State:

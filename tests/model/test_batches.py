@@ -49,6 +49,20 @@ def test_processes_share_each_batch_among_them(world: int) -> None:
         assert sorted(chain(*(share[number] for share in shares))) == sorted(batch)
 
 
+def test_crops_differ_from_photo_to_photo_and_come_again_with_the_seed() -> None:
+    ramp = np.linspace(-1, 1, 16, dtype=np.float16)
+    photos = np.broadcast_to(ramp[:, None, None] + ramp[:, None], (10, 16, 16, 1))
+    training_set = TrainingSet(variants=[photos], tokens=PAIRS, crop=0.5)
+    first, again = ([maps for maps, _ in training_set.batches(batch_size=4, seed=3)] for _ in range(2))
+    (skipped, *_) = (maps for maps, _ in training_set.batches(batch_size=4, seed=3, skip=1))
+    assert first[0].shape == (4, 1, 16, 16)
+    assert all(map(torch.equal, first, again))
+    assert torch.equal(skipped, first[1])
+    seen = torch.cat(first)
+    assert len({tuple(photo.flatten().tolist()) for photo in seen}) == 10
+    assert seen.abs().max() <= 2, "a window shows nothing that is not in the photo"
+
+
 def test_captions_are_padded_to_the_longest_and_the_most() -> None:
     padded = pad_captions([[[1, 4, 2]], [[1, 2], [1, 5, 6, 2]]])
     assert padded.tolist() == [[[1, 4, 2, PAD], [PAD] * 4], [[1, 2, PAD, PAD], [1, 5, 6, 2]]]

@@ -13,6 +13,7 @@ from model.commands import evaluate, train
 from model.data import content_hashes, data_hash, read_data
 from model.description import read_description
 from model.errors import DataError, RecipeError
+from model.predictor import Predictor
 
 SCORES = ["bleu1", "bleu2", "bleu3", "bleu4", "rouge_l", "cider"]
 
@@ -50,6 +51,13 @@ def test_the_json_names_the_checkpoint_and_the_data_by_their_hashes(
     assert printed["failed"] == 0
 
 
+def test_another_framing_can_be_tried_and_is_named(run: Callable[..., Result], tiny_checkpoint: Path) -> None:
+    arguments = ("--checkpoint", tiny_checkpoint, "--json", "--device", "cpu")
+    framings = [json.loads(run(*arguments, *more).stdout)["framing"] for more in ((), ("--framing", "pad"))]
+    assert framings == ["squash", "pad"]
+    assert Predictor.load(tiny_checkpoint, framing="crop").description.preprocessing.framing == "crop"
+
+
 def test_a_photo_that_cannot_be_read_counts_as_wrong_and_is_named(
     tiny_checkpoint: Path, caption_data: Path, tmp_path: Path
 ) -> None:
@@ -72,7 +80,7 @@ def test_the_table_names_split_references_tokens_and_beam(
     run: Callable[..., Result], tiny_checkpoint: Path
 ) -> None:
     lines = run("--checkpoint", tiny_checkpoint, "--device", "cpu").stdout.splitlines()
-    assert lines[0] == "4 photos of dev, 2 references, ptb tokens, beam 3"
+    assert lines[0] == "4 photos of dev, 2 references, ptb tokens, beam 3, framing squash"
     assert "checkpoint tiny, weights " in lines[1]
     assert [line[:9].rstrip() for line in lines[3:]] == ["captions", "95 % low", "95 % high", "people"]
 

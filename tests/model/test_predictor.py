@@ -16,7 +16,7 @@ from model.errors import CheckpointError, ModelError
 from model.predictor import MAX_REPLACEMENTS, Predictor
 from model.search import caption_log_probs
 from model.text import finish
-from model.transforms import frame, normalise
+from model.transforms import MID_GREY, frame, normalise
 from model.vocabulary import SPECIALS, Vocabulary
 from tests.model.plain_decoder import PlainDecoder
 
@@ -262,6 +262,22 @@ def test_framing_squashes_any_photo_to_a_square_and_leaves_that_size_alone(drawn
     assert frame(drawn(1, width=300, height=100), preprocessing).shape == (3, 64, 64)
     square = drawn(1, width=64, height=64)
     assert np.array_equal(frame(square, preprocessing).permute(1, 2, 0).numpy(), square)
+
+
+@pytest.mark.parametrize("wide", [True, False])
+def test_framing_pads_or_crops_in_the_proportions_of_the_photo(wide: bool) -> None:
+    """A black photo, twice as long as wide, whose outer quarters are white."""
+    pixels = np.zeros((40, 80, 3), np.uint8)
+    pixels[:, :20] = pixels[:, 60:] = 255
+    pixels = pixels if wide else pixels.transpose(1, 0, 2)
+    padded, cropped = (frame(pixels, Preprocessing(size=64, framing=name)) for name in ("pad", "crop"))
+    if not wide:
+        padded, cropped = padded.transpose(1, 2), cropped.transpose(1, 2)
+    assert padded[0, :, 8].tolist() == [MID_GREY] * 16 + [255] * 32 + [MID_GREY] * 16
+    assert padded[0, 32, 24:40].tolist() == [0] * 16
+    assert cropped[:, :, 4:-4].unique().tolist() == [0]
+    squashed = frame(pixels, Preprocessing(size=64))
+    assert squashed.float().mean().item() == pytest.approx(127.5, abs=2)
 
 
 def test_framing_averages_what_it_shrinks() -> None:

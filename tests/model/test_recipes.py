@@ -49,7 +49,8 @@ KNOWN_FOR: dict[str, dict[str, Any]] = {
     "transformer": {"encoder.name": "resnet50", "encoder.grid_size": 14, "decoder.name": "transformer"},
     "starter": {
         "encoder.name": "mobilenet_v2",
-        "encoder.trained_blocks": 19,
+        "encoder.trained_blocks": 15,
+        "data.crop": 0.6,
         "decoder.name": "attention_lstm",
         "decoder.hidden_size": 256,
     },

@@ -1,5 +1,6 @@
 """The trainer: what an update does, and that a run can be stopped after any of them."""
 
+import copy
 import dataclasses
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def equal(first: torch.nn.Module, second: torch.nn.Module) -> bool:
 
 def test_padding_does_not_change_loss(eight: tuple[Recipe, Vocabulary, TrainingSet]) -> None:
     recipe, vocabulary, training_set = eight
-    part = build_captioner(recipe, vocabulary).trained_part(0).eval()
+    part = build_captioner(recipe, vocabulary).trained_part(recipe).eval()
     maps, tokens = to_maps(training_set.variants[0][:]), pad_captions(training_set.tokens)
     padded = torch.nn.functional.pad(tokens, (0, 3, 0, 2))
     losses = [token_loss(*part.teach(maps, t), label_smoothing=0.1) for t in (tokens, padded)]
@@ -250,6 +251,39 @@ def test_the_self_critical_stage_sees_images_with_all_their_captions(
     assert trainer.learning_rates() == {"decoder": 1e-4, "encoder": 0.0}
 
 
+def test_of_cropped_photos_the_first_blocks_compute_and_the_last_ones_learn(
+    eight: tuple[Recipe, Vocabulary, TrainingSet],
+) -> None:
+    recipe, vocabulary, training_set = eight
+    recipe = override(recipe, ["data.crop=0.6", "encoder.trained_blocks=2", "training.frozen_epochs=0"])
+    photos = np.random.default_rng(1).normal(size=(8, 32, 32, 3)).astype(np.float16)
+    cropped = dataclasses.replace(training_set, variants=[photos], crop=0.6)
+    trainer = _trainer(recipe, vocabulary, cropped)
+    before = copy.deepcopy(trainer.part.head)
+    trainer.train_epoch()
+    changed = [
+        not all(map(torch.equal, old.parameters(), new.parameters()))
+        for old, new in zip(before, trainer.part.head, strict=True)
+    ]
+    assert changed == [False] * 17 + [True] * 2
+
+
+@pytest.mark.parametrize("rate", [0.0, 1e-3])
+def test_the_encoder_learns_in_the_self_critical_stage_if_it_has_a_rate_there(
+    rate: float, eight: tuple[Recipe, Vocabulary, TrainingSet]
+) -> None:
+    recipe, vocabulary, training_set = eight
+    keys = ["trained_blocks=2", f"self_critical_encoder_learning_rate={rate}", "self_critical_epochs=1"]
+    keys = [f"encoder.{keys[0]}", *(f"training.{key}" for key in (*keys[1:], "epochs=0"))]
+    maps = training_set.variants[0][..., :160]
+    trainer = _trainer(override(recipe, keys), vocabulary, dataclasses.replace(training_set, variants=[maps]))
+    before = copy.deepcopy(trainer.part)
+    trainer.train_epoch()
+    assert not equal(before.decoder, trainer.part.decoder)
+    assert equal(before.head, trainer.part.head) == (rate == 0)
+    assert trainer.learning_rates()["encoder"] == rate
+
+
 def test_the_last_blocks_of_the_encoder_learn_once_the_decoder_has_begun(
     eight: tuple[Recipe, Vocabulary, TrainingSet],
 ) -> None:
@@ -259,9 +293,7 @@ def test_the_last_blocks_of_the_encoder_learn_once_the_decoder_has_begun(
     trainer = _trainer(recipe, vocabulary, dataclasses.replace(training_set, variants=[maps]))
 
     def head() -> dict[str, torch.Tensor]:
-        """All but the BatchNorms, which stay as they are."""
-        weights = trainer.part.head.named_parameters()
-        return {name: value.clone() for name, value in weights if value.dim() == 4}
+        return {name: value.clone() for name, value in trainer.part.head.named_parameters()}
 
     first = head()
     trainer.train_epoch()

@@ -15,7 +15,7 @@ from model.captioner import build_captioner
 from model.checkpoint import load_checkpoint
 from model.config import Recipe, override
 from model.description import Description, read_description
-from model.encoder import build_encoder
+from model.encoder import backbone
 from model.errors import DataError, RecipeError, TrainingError
 from model.predictor import Predictor
 from model.starting_point import extend_rows
@@ -116,6 +116,8 @@ def test_a_run_from_a_checkpoint_keeps_its_encoder_and_extends_its_words(
     assert described.vocabulary.words[: len(known)] == known
     assert "thing" in described.vocabulary
     assert described.licence == "For tests. Ask me."
+    again = run("data.licence=Ask me.", base=tmp_path / "out", output="again")
+    assert again.licence == described.licence
     assert described.lineage["parent_weights_sha256"] == old_description.weights_sha256
     for name, value in old.encoder.state_dict().items():
         assert torch.equal(new.encoder.state_dict()[name], value), name
@@ -128,8 +130,7 @@ def test_another_network_than_that_of_the_base_is_refused(run: Run, tiny_checkpo
 
 def test_a_recipe_in_a_checkpoint_names_no_folder_of_this_machine(run: Run, tmp_path: Path) -> None:
     state = {
-        f"features.{name}": value
-        for name, value in build_encoder("mobilenet_v2").network.state_dict().items()
+        f"features.{name}": value for name, value in backbone("mobilenet_v2").blocks().state_dict().items()
     }
     save_file(state, tmp_path / "base.safetensors")
     run(f"encoder.weights={tmp_path / 'base.safetensors'}", "training.epochs=1")
