@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from model.config import CHOICES
+
 if TYPE_CHECKING:
     from model.comparison import System
 
@@ -17,7 +19,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 DEVICE = click.Choice(["auto", "cpu", "cuda"])
 BEAM_SIZE = click.IntRange(1, 32)
-FRAMING = click.Choice(["squash", "pad", "crop"])
+FRAMING = click.Choice(CHOICES["data.framing"])
 
 
 @click.command()

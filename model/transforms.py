@@ -71,8 +71,10 @@ def random_windows(random: np.random.Generator, count: int, *, smallest: float) 
     et al., "Going Deeper with Convolutions", 2015, sec. 6).
     """
     area = random.uniform(smallest, 1, count)
-    ratio = np.exp(random.uniform(-1, 1, count) * math.log(4 / 3))
-    half = np.minimum(np.sqrt(np.stack([area * ratio, area / ratio], axis=1)), 1)
+    # A window that shows nearly all must be nearly square, or it would not lie in the photo.
+    most = np.minimum(math.log(4 / 3), -np.log(area))
+    ratio = np.exp(random.uniform(-1, 1, count) * most)
+    half = np.sqrt(np.stack([area * ratio, area / ratio], axis=1))
     centre = random.uniform(-1, 1, (count, 2)) * (1 - half)
     return np.concatenate([centre, half], axis=1).astype(np.float32)
 

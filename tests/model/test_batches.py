@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from model.batches import Mirrored, TrainingSet, pad_captions
+from model.transforms import random_windows
 from model.vocabulary import PAD
 
 NUMBERS = np.arange(1, 11, dtype=np.float16).reshape(10, 1, 1, 1)
@@ -61,6 +62,17 @@ def test_crops_differ_from_photo_to_photo_and_come_again_with_the_seed() -> None
     seen = torch.cat(first)
     assert len({tuple(photo.flatten().tolist()) for photo in seen}) == 10
     assert seen.abs().max() <= 2, "a window shows nothing that is not in the photo"
+
+
+@pytest.mark.parametrize("smallest", [0.3, 0.9])
+def test_a_window_shows_as_much_as_was_asked_and_lies_in_the_photo(smallest: float) -> None:
+    windows = random_windows(np.random.default_rng(1), 1000, smallest=smallest)
+    centre, half = windows[:, :2], windows[:, 2:]
+    area, ratio = half.prod(axis=1), half[:, 0] / half[:, 1]
+    assert smallest - 1e-5 <= area.min() < smallest + 0.02
+    assert area.max() <= 1 + 1e-5
+    assert (np.abs(centre) + half).max() <= 1 + 1e-5
+    assert np.abs(np.log(ratio)).max() <= np.log(4 / 3) + 1e-5
 
 
 def test_captions_are_padded_to_the_longest_and_the_most() -> None:
