@@ -74,6 +74,7 @@ class TrainingConfig:
     `clip_norm` are cut (0: none). Blocks of the encoder that learn begin after `frozen_epochs`, when the
     decoder has a direction to give. The self-critical epochs follow the `epochs` of teacher forcing, on
     images with all their captions; in them the encoder learns only if its self-critical rate is above 0.
+    What they reward is CIDEr-D and, with this weight, BLEU-4.
     A stage ends early after `patience` epochs that validate no better (0: never); the next one goes on
     from its last weights. In the end the weights of the `averaged_epochs` best epochs are averaged, and
     kept if they validate better.
@@ -94,6 +95,7 @@ class TrainingConfig:
     self_critical_learning_rate: float = _bounded(1e-4, 0.0, 1.0)
     self_critical_encoder_learning_rate: float = _bounded(0.0, 0.0, 1.0)
     self_critical_samples: int = _bounded(5, 2, 100)
+    self_critical_bleu: float = _bounded(0.0, 0.0, 100.0)
     weight_decay: float = _bounded(1e-4, 0.0, 1.0)
     label_smoothing: float = _bounded(0.1, 0.0, 0.9)
     clip_norm: float = _bounded(5.0, 0.0, 1e6)

@@ -106,6 +106,15 @@ def rouge_l(words: Words, references: Sequence[Words], beta: float = 1.2) -> flo
     return (1 + beta**2) * precision * recall / (recall + beta**2 * precision)
 
 
+def bleu4(words: Words, references: Sequence[Words]) -> float:
+    """BLEU-4 of one caption, 0..1, with one more of each order but the first, so that it is rarely 0.
+
+    Lin and Och, "ORANGE: a Method for Evaluating Automatic Evaluation Metrics", 2004.
+    """
+    texts = [" ".join(reference) for reference in references]
+    return _SMOOTHED_BLEU.sentence_score(" ".join(words), texts).score / 100
+
+
 def cider(hypotheses: Sequence[Words], references: Sequence[Sequence[Words]]) -> float:
     """CIDEr-D of Vedantam et al., 2015, times 10: sigma 6, document frequency from these references."""
     scorer = CiderD(references)
@@ -150,6 +159,7 @@ class CiderD:
 
 # Its warning about sentences does not concern counts that are summed over the corpus.
 _BLEU = BLEU(tokenize="none", smooth_method="none", effective_order=True)
+_SMOOTHED_BLEU = BLEU(tokenize="none", smooth_method="add-k", smooth_value=1, effective_order=True)
 
 
 def _bleu_counts(words: Words, references: Sequence[Words]) -> list[float]:

@@ -21,6 +21,7 @@ class Objective:
                 references=training_set.tokens,
                 vocabulary=description.vocabulary,
                 samples=self._config.self_critical_samples,
+                bleu=self._config.self_critical_bleu,
                 max_length=description.recipe.search.max_length,
             )
             if self._config.self_critical_epochs

@@ -11,13 +11,13 @@ from torch import Tensor
 
 from model.decoders.interface import Decoder
 from model.losses import Loss
-from model.metrics import CiderD
+from model.metrics import CiderD, bleu4
 from model.search import emitted_log_probs
 from model.vocabulary import END, PAD, START, Vocabulary
 
 
 class SelfCritic:
-    """Scores sampled captions by CIDEr-D, with the document frequency of all training references.
+    """Scores sampled captions by CIDEr-D, with the document frequency of all training references, and BLEU-4.
 
     `<end>` counts as a word: without it a caption gains by stopping in the middle, after an article.
     """
@@ -29,7 +29,9 @@ class SelfCritic:
         vocabulary: Vocabulary,
         samples: int,
         max_length: int,
+        bleu: float = 0.0,
     ) -> None:
+        self._bleu = bleu
         self._vocabulary = vocabulary
         self._samples = samples
         self._max_length = max_length
@@ -50,10 +52,14 @@ class SelfCritic:
 
     def _rewards(self, sampled: Tensor, references: Tensor) -> Tensor:
         rows = [
-            [self._scorer.score(self._words(ids), group) for ids in captions]
+            [self._reward(self._words(ids), group) for ids in captions]
             for captions, group in zip(sampled.tolist(), map(self._group, references.tolist()), strict=True)
         ]
         return torch.tensor(rows)
+
+    def _reward(self, words: list[str], references: list[list[str]]) -> float:
+        reward = self._scorer.score(words, references)
+        return reward + self._bleu * bleu4(words, references) if self._bleu else reward
 
     def _group(self, references: Sequence[Sequence[int]]) -> list[list[str]]:
         return [self._words(ids) for ids in references if ids[0] != PAD]

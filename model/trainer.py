@@ -209,11 +209,12 @@ class Trainer:
             )
 
     def _set_rates(self) -> None:
+        progress, config = self.progress, self.config
         if self.critical:
-            rates = self_critical_rates(self.config)
+            update = (progress.epoch - progress.critical_from) * self.steps + progress.step
+            rates = self_critical_rates(config, update, config.self_critical_epochs * self.steps)
         else:
-            updates = self.config.epochs * self._forced_set.steps(self.config.batch_size)
-            rates = forced_rates(self.config, self.progress.updates, updates)
+            rates = forced_rates(config, progress.updates, config.epochs * self.steps)
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
         self.progress.rates = rates

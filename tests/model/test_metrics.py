@@ -11,6 +11,7 @@ import pytest
 from model.metrics import (
     SCORES,
     Scorer,
+    bleu4,
     cider,
     corpus_scores,
     human_scores,
@@ -171,3 +172,9 @@ def test_people_are_scored_in_as_many_turns_as_the_fewest_references_allow() -> 
     assert uneven is not None
     assert uneven["bleu1"] == even["bleu1"]
     assert uneven["cider"] < even["cider"]
+
+
+def test_bleu_of_one_caption_counts_one_more_of_each_order_but_the_first() -> None:
+    scored = bleu4(["a", "dog", "runs", "here"], [["a", "dog", "runs", "there"], ["cats"]])
+    assert scored == pytest.approx((3 / 4 * 3 / 4 * 2 / 3 * 1 / 2) ** 0.25)
+    assert bleu4(["a", "dog"], [["cats"]]) == bleu4([], [["cats"]]) == 0.0

@@ -27,8 +27,8 @@ class Bigrams(Decoder):
         return self.table[tokens]
 
 
-def critic(samples: int = 5) -> SelfCritic:
-    return SelfCritic(references=REFERENCES, vocabulary=VOCABULARY, samples=samples, max_length=6)
+def critic(samples: int = 5, bleu: float = 0.0) -> SelfCritic:
+    return SelfCritic(references=REFERENCES, vocabulary=VOCABULARY, samples=samples, max_length=6, bleu=bleu)
 
 
 def test_samples_hold_words_then_one_end_then_padding() -> None:
@@ -65,3 +65,18 @@ def test_what_scores_above_the_others_becomes_likelier() -> None:
     best = decoder.table[:, A:].argmax(dim=1) + A
     assert [best[START].item(), best[A].item(), best[DOG].item()] == [A, DOG, RUNS]
     assert decoder.table[RUNS].argmax() == END
+
+
+def test_bleu_tells_apart_what_is_all_the_same_to_cider() -> None:
+    decoder = Bigrams()
+    # Neither "cat" nor "cat <end>" stands in a reference of this image, so CIDEr-D sees "a" or nothing: 0.
+    reference = torch.tensor([[[START, A, DOG, RUNS, END]]])
+    with torch.no_grad():
+        decoder.table[START, A] = decoder.table[START, CAT] = 1e4
+        decoder.table[A, CAT] = decoder.table[CAT, END] = 1e5
+    losses = []
+    for bleu in (0.0, 1.0):
+        torch.manual_seed(0)
+        losses.append(critic(bleu=bleu).loss(decoder, torch.zeros(1, 1, 1), reference)[0].item())
+    assert losses[0] == 0.0
+    assert losses[1] != 0.0

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
@@ -165,6 +166,28 @@ def test_the_rate_rises_then_falls_or_stays(eight: tuple[Recipe, Vocabulary, Tra
     assert constant[9:] == [0.01] * 31
 
 
+def test_the_rates_fall_from_the_top_again_in_the_self_critical_stage(
+    eight: tuple[Recipe, Vocabulary, TrainingSet],
+) -> None:
+    recipe, vocabulary, training_set = eight
+    keys = ["epochs=1", "batch_size=2", "self_critical_epochs=2", "self_critical_learning_rate=1e-4"]
+    keys = [*keys, "self_critical_encoder_learning_rate=1e-5"]
+    recipe = override(recipe, [f"training.{key}" for key in keys])
+
+    def rates(schedule: str) -> list[dict[str, float]]:
+        trainer = _trainer(override(recipe, [f"training.schedule={schedule}"]), vocabulary, training_set)
+        trainer.train_epoch()
+        seen: list[dict[str, float]] = []
+        while not trainer.finished:
+            trainer.train_epoch(after_update=lambda loss: seen.append(trainer.learning_rates()))
+        return seen
+
+    share = [0.5 * (1 + math.cos(math.pi * update / 8)) for update in range(8)]
+    assert [rate["decoder"] for rate in rates("cosine")] == pytest.approx([1e-4 * part for part in share])
+    assert [rate["encoder"] for rate in rates("cosine")] == pytest.approx([1e-5 * part for part in share])
+    assert rates("constant") == [{"decoder": 1e-4, "encoder": 1e-5}] * 8
+
+
 def test_a_stage_without_progress_ends_after_its_patience(
     eight: tuple[Recipe, Vocabulary, TrainingSet],
 ) -> None:
@@ -248,7 +271,7 @@ def test_the_self_critical_stage_sees_images_with_all_their_captions(
     assert 0 < trainer.learning_rates()["decoder"] < 0.01, "the rate of the epoch that is over"
     trainer.train_epoch()
     assert trainer.progress.updates == 4 + 2
-    assert trainer.learning_rates() == {"decoder": 1e-4, "encoder": 0.0}
+    assert trainer.learning_rates() == pytest.approx({"decoder": 0.5e-4, "encoder": 0.0}), "at half time"
 
 
 def test_of_cropped_photos_the_first_blocks_compute_and_the_last_ones_learn(
@@ -274,7 +297,10 @@ def test_the_encoder_learns_in_the_self_critical_stage_if_it_has_a_rate_there(
 ) -> None:
     recipe, vocabulary, training_set = eight
     keys = ["trained_blocks=2", f"self_critical_encoder_learning_rate={rate}", "self_critical_epochs=1"]
-    keys = [f"encoder.{keys[0]}", *(f"training.{key}" for key in (*keys[1:], "epochs=0"))]
+    keys = [
+        f"encoder.{keys[0]}",
+        *(f"training.{key}" for key in (*keys[1:], "epochs=0", "schedule=constant")),
+    ]
     maps = training_set.variants[0][..., :160]
     trainer = _trainer(override(recipe, keys), vocabulary, dataclasses.replace(training_set, variants=[maps]))
     before = copy.deepcopy(trainer.part)
