@@ -15,6 +15,7 @@ from catalog import accounts, checkpoints, collections, exports, ingest, items, 
 from catalog.blobs import BlobStore
 from catalog.database import Database, migrate
 from catalog.errors import Conflict, NotFound
+from catalog.imports.folder import arriving
 from catalog.queue import Queue
 from catalog.schema import Collection, Item, Job, JobState, Role
 from catalog.settings import Settings, load_settings
@@ -48,23 +49,43 @@ def migrate_command(installation: Any) -> None:
 @click.command("import")
 @click.argument("collection")
 @click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
-def import_command(collection: str, sources: tuple[Path, ...]) -> None:
-    """Import photos from folders or files into COLLECTION, which is made when it is new."""
+@click.option(
+    "--captions",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Captions of the photos, where the folder has several such files or none.",
+)
+@click.option(
+    "--captioned-by",
+    metavar="MODEL",
+    help="A model, with its version, whose captions they are; without it they are people's.",
+)
+def import_command(
+    collection: str, sources: tuple[Path, ...], captions: Path | None, captioned_by: str | None
+) -> None:
+    """Import photos from folders or files into COLLECTION, which is made when it is new.
+
+    Captions in the folder come along: captions.jsonl, captions.csv, COCO, Karpathy, Flickr8k, imagefolder,
+    or a text beside each photo.
+    """
     from tqdm import tqdm
 
     settings = load_settings()
     database = opened(settings)
-    files = [file for source in sources for file in ingest.pictures_of(source)]
+    arrivals = [arriving(source, captions=captions, captioned_by=captioned_by) for source in sources]
+    files = [file for arrival in arrivals for file in arrival.files]
     collection_id = _collection_id(database, collection)
-    left_out = []
+    left_out = [report for arrival in arrivals for report in arrival.left_out]
+    stored = 0
     with DecodingProcess(max_pixels=settings.max_pixels) as decoder:
         reports = ingest.ingest(database, BlobStore(settings.blobs), decoder, collection_id, files)
         for report in tqdm(reports, total=len(files), unit="photo", disable=not sys.stderr.isatty()):
+            stored += report.stored
             if not report.stored:
                 left_out.append(report)
     for report in left_out:
         click.echo(f"{report.path}: {report.status}: {report.detail}", err=True)
-    click.echo(f"{len(files) - len(left_out)} of {len(files)} files are in {collection!r}")
+    click.echo(f"{stored} of {len(files)} files are in {collection!r}")
     if left_out:
         sys.exit(1)
 

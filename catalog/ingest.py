@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import select
@@ -12,7 +12,9 @@ from catalog.blobs import BlobStore
 from catalog.collections import blob_is_used
 from catalog.database import Database, lock_content
 from catalog.errors import InvalidInput, NotFound
-from catalog.items import next_position
+from catalog.imports.rows import GivenItem
+from catalog.imports.storing import keep
+from catalog.items import lock, next_position
 from catalog.schema import Collection, Image, Item
 from catalog.text import storable
 from pictures.errors import CorruptPicture, PictureError
@@ -25,10 +27,11 @@ STORED = (IMPORTED, DUPLICATE, ALREADY_HERE)
 
 @dataclass(frozen=True)
 class Incoming:
-    """A file that waits on this disk, and the path under which its item will be known."""
+    """A file that waits on this disk, the path under which its item will be known, and what comes along."""
 
     source: Path
     path: str
+    given: GivenItem | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ def ingest(
     for file in files:
         path = _storable(file.path)
         try:
-            yield _ingest_one(database, blobs, decoder, collection_id, file.source, path)
+            yield _ingest_one(database, blobs, decoder, collection_id, replace(file, path=path))
         except PictureError as error:
             yield FileReport(path=path, status=error.reason, item_id=None, detail=str(error))
         except OSError as error:
@@ -114,9 +117,9 @@ def _ingest_one(
     blobs: BlobStore,
     decoder: DecodingProcess,
     collection_id: int,
-    source: Path,
-    path: str,
+    file: Incoming,
 ) -> FileReport:
+    source = file.source
     measured = decoder.measure(source)
     # The large writes happen before the transaction, so that no lock is held meanwhile.
     rendition = _put_both(blobs, measured, source)
@@ -130,7 +133,8 @@ def _ingest_one(
             if session.get(Collection, collection_id, with_for_update={"key_share": True}) is None:
                 raise NotFound(f"there is no collection {collection_id}; it was deleted during the import")
             image, known = _image(session, measured, rendition)
-            return _item(session, collection_id, image, measured, path, known)
+            item, report = _item(session, collection_id, image, measured, file.path, known)
+            return _with_captions(session, item, file.given, report)
     except BaseException:
         remove_blobs(database, blobs, [measured.sha256, rendition])
         raise
@@ -165,10 +169,10 @@ def _image(session: Session, measured: Measured, rendition: str) -> tuple[Image,
 
 def _item(
     session: Session, collection_id: int, image: Image, measured: Measured, path: str, known: bool
-) -> FileReport:
+) -> tuple[Item, FileReport]:
     same = select(Item).where(Item.collection_id == collection_id, Item.image_id == image.id)
     if found := session.scalar(same.where(Item.path == path)):
-        return FileReport(path=path, status=ALREADY_HERE, item_id=found.id, detail="imported before")
+        return found, FileReport(path=path, status=ALREADY_HERE, item_id=found.id, detail="imported before")
     # Only this collection is asked: "duplicate" must not reveal what other people's collections hold.
     twin = session.scalar(same.limit(1)) if known else None
     item = Item(
@@ -183,5 +187,15 @@ def _item(
     session.flush()
     if twin:
         detail = f"the same picture as {twin.path}; stored once"
-        return FileReport(path=path, status=DUPLICATE, item_id=item.id, detail=detail)
-    return FileReport(path=path, status=IMPORTED, item_id=item.id, detail="; ".join(measured.notes))
+        return item, FileReport(path=path, status=DUPLICATE, item_id=item.id, detail=detail)
+    detail = "; ".join(measured.notes)
+    return item, FileReport(path=path, status=IMPORTED, item_id=item.id, detail=detail)
+
+
+def _with_captions(session: Session, item: Item, given: GivenItem | None, report: FileReport) -> FileReport:
+    if given is None:
+        return report
+    lock(session, item.id)
+    added = keep(session, item, given)
+    said = f"{added} caption{'s' if added != 1 else ''} came along"
+    return replace(report, detail=f"{report.detail}; {said}" if report.detail else said)

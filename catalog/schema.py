@@ -250,7 +250,10 @@ class Item(Base):
 
 
 class Caption(Base):
-    """One text of one item. `version` rises with every change and guards against stale edits."""
+    """One text of one item. `version` rises with every change and guards against stale edits.
+
+    `model` names the captioner of an imported model caption, with its version; ours are checkpoints.
+    """
 
     __tablename__ = "captions"
     # One caption an item and job, whatever is delivered or claimed twice.
@@ -267,6 +270,7 @@ class Caption(Base):
     author_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"), index=True)
     job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"), index=True)
     checkpoint_id: Mapped[int | None] = mapped_column(ForeignKey("checkpoints.id"), index=True)
+    model: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     updated_at: Mapped[datetime] = mapped_column(default=utc_now)
 

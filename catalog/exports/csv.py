@@ -20,8 +20,18 @@ def write(items: Iterator[ExportedItem], stream: TextIO) -> None:
 
 
 def guarded(cell: str) -> str:
-    """The cell with a `'` in front when a spreadsheet would run it; our importer takes that off again."""
-    return f"'{cell}" if cell.startswith(FORMULA_STARTS) else cell
+    """The cell with a `'` in front when a spreadsheet would run it; `unguarded` takes that off again."""
+    return f"'{cell}" if _looks_guarded(cell) else cell
+
+
+def unguarded(cell: str) -> str:
+    """The cell as it was before `guarded`."""
+    return cell[1:] if cell.startswith("'") and _looks_guarded(cell) else cell
+
+
+def _looks_guarded(cell: str) -> bool:
+    # A text that begins with a ' of its own gets another one, or it would lose it.
+    return cell.lstrip("'").startswith(FORMULA_STARTS)
 
 
 def _cells(item: ExportedItem, caption: ExportedCaption | None) -> list[str]:

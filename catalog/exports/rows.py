@@ -13,6 +13,8 @@ ROWS_AT_A_TIME = 500
 
 @dataclass(frozen=True)
 class ExportedCaption:
+    """`checkpoint` names the captioner of a model's caption, ours or the one it was imported from."""
+
     text: str
     state: str
     origin: str
@@ -77,7 +79,7 @@ def _captions(session: Session, item_ids: list[int]) -> dict[int, list[ExportedC
             language=caption.language,
             kind=caption.kind,
             version=caption.version,
-            checkpoint=checkpoint,
+            checkpoint=checkpoint or caption.model,
         )
         captions.setdefault(caption.item_id, []).append(exported)
     return captions

@@ -1,0 +1,84 @@
+"""CSV with a header: `path` and `caption`, a row a caption; the columns of our own export are all known."""
+
+import csv
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+from catalog.errors import InvalidInput
+from catalog.exports.csv import unguarded
+from catalog.imports.rows import (
+    BadRow,
+    GivenItem,
+    Rows,
+    caption,
+    language,
+    one_of,
+    photo_path,
+    short_text,
+)
+from catalog.schema import CaptionKind, CaptionState, Origin
+
+FILE = "captions.csv"
+PHOTO_COLUMNS = ("path", "file_name", "image", "filename")
+TEXT_COLUMNS = ("caption", "text")
+
+
+def read(file: Path, *, captioned_by: str | None = None) -> Rows:
+    """A row a caption; the rows of a photo add up. Raises InvalidInput for a table without such a header."""
+    for place, row in table_rows(file, PHOTO_COLUMNS, TEXT_COLUMNS):
+        try:
+            yield row if isinstance(row, BadRow) else _item(place, row, captioned_by)
+        except InvalidInput as error:
+            yield BadRow(place, str(error))
+
+
+def table_rows(file: Path, *columns: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str] | BadRow]]:
+    """Each row behind the header, with its place. Raises InvalidInput unless it has one of each `columns`."""
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        table = csv.DictReader(lines)
+        try:
+            header = list(table.fieldnames or [])
+        except (csv.Error, UnicodeError) as error:
+            raise InvalidInput(f'"{file}" cannot be read as a table in UTF-8: {error}') from error
+        if not all(_column(header, wanted) for wanted in columns):
+            raise InvalidInput(
+                f'"{file}" begins with {",".join(header)[:200]!r}; its first line must name the columns, '
+                f"among them {' and '.join(wanted[0] for wanted in columns)}"
+            )
+        try:
+            for row in table:
+                place = f"{file.name}, line {table.line_num}"
+                if None in row or None in row.values():
+                    yield place, BadRow(place, "it has another number of cells than the first line")
+                else:
+                    yield place, {name: unguarded(cell) for name, cell in row.items()}
+        except (csv.Error, UnicodeError) as error:
+            place = f"{file.name}, line {table.line_num + 1}"
+            yield place, BadRow(place, f"nothing from here on can be read: {error}")
+
+
+def _item(place: str, row: dict[str, str], captioned_by: str | None) -> GivenItem:
+    text = row[str(_column(row, TEXT_COLUMNS))]
+    known: dict[str, Any] = {}
+    if row.get("language"):
+        known["language"] = language(row["language"])
+    if row.get("kind"):
+        known["kind"] = one_of(CaptionKind, row["kind"], "kind")
+    if row.get("state"):
+        known["state"] = one_of(CaptionState, row["state"], "state")
+    if row.get("origin"):
+        known["origin"] = one_of(Origin, row["origin"], "origin")
+    stated = "state" in known or "origin" in known
+    return GivenItem(
+        place=place,
+        path=photo_path(row[str(_column(row, PHOTO_COLUMNS))]),
+        captions=(caption(text, captioned_by=None if stated else captioned_by, **known),)
+        if text.strip()
+        else (),
+        external_id=short_text(row.get("external_id"), "external_id"),
+    )
+
+
+def _column(names: Collection[str], wanted: tuple[str, ...]) -> str | None:
+    return next((name for name in wanted if name in names), None)

@@ -1,0 +1,36 @@
+"""What came along with a photo, kept with its item."""
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from catalog import captions, history
+from catalog.imports.rows import GivenItem
+from catalog.schema import Caption, Item
+
+
+def keep(session: Session, item: Item, given: GivenItem) -> int:
+    """Add what the item lacks of it, in the caller's transaction; returns how many captions were added.
+
+    What is there already stays: importing a file twice adds nothing, and what people did since is theirs.
+    """
+    item.external_id = item.external_id or given.external_id
+    item.rights = item.rights or given.rights
+    item.details = {**given.metadata, **item.details}
+    item.flagged = item.flagged or given.flagged
+    query = select(Caption.kind, Caption.language, Caption.text).where(Caption.item_id == item.id)
+    held = {(kind, language, text) for kind, language, text in session.execute(query)}
+    added = 0
+    for one in given.captions:
+        if (one.kind, one.language, one.text) in held:
+            continue
+        held.add((one.kind, one.language, one.text))
+        caption = Caption(item_id=item.id, **vars(one))
+        session.add(caption)
+        session.flush()
+        history.append(session, caption, action="imported", was=history.NOTHING, user=None)
+        added += 1
+    if added:
+        session.flush()
+        captions.refresh_review_state(session, [item.id])
+        session.refresh(item, ["review_state"])
+    return added
