@@ -25,6 +25,7 @@ COMMANDS = {
     "import": ("catalog.commands:import_command", "Import photos into a collection."),
     "delete": ("catalog.commands:delete_command", "Delete a collection or an item."),
     "job": ("catalog.commands:job_group", "Start, list and cancel jobs."),
+    "doctor": ("catalog.commands:doctor_command", "Look for damage, and repair it."),
     "export": ("catalog.commands:export_command", "Write the captions of a collection to files."),
     "migrate": ("catalog.commands:migrate_command", "Create the database or bring it to this release."),
     "user": ("catalog.commands:user_group", "Add users."),

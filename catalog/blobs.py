@@ -3,6 +3,7 @@
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -10,6 +11,8 @@ from typing import BinaryIO
 from catalog.errors import InvalidInput, MissingBlob
 
 COPY_SIZE = 1 << 20  # bytes read at a time
+STAGED = "staged-"
+DAMAGED = "damaged"
 
 
 class BlobStore:
@@ -21,7 +24,7 @@ class BlobStore:
     def put(self, source: Path | bytes) -> str:
         """Store a file or bytes and return the SHA-256. Bytes already there are left as they are."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor, staged = tempfile.mkstemp(prefix="staged-", dir=self.folder)
+        descriptor, staged = tempfile.mkstemp(prefix=STAGED, dir=self.folder)
         try:
             with os.fdopen(descriptor, "wb") as target:
                 sha256 = _copy(source, target)
@@ -57,6 +60,33 @@ class BlobStore:
                 f"blob {sha256} is damaged: its bytes changed on disk; restore it from a backup"
             )
         return data
+
+    def is_whole(self, sha256: str) -> bool:
+        """Whether the bytes that lie there still have this hash; False also where they cannot be read."""
+        try:
+            with self.path(sha256).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+        except OSError:
+            return False
+
+    def stored_at(self, sha256: str) -> float:
+        """When the blob was stored, in seconds since 1970; now, when it is gone."""
+        try:
+            return self.path(sha256).stat().st_mtime
+        except FileNotFoundError:
+            return time.time()
+
+    def set_aside(self, sha256: str) -> Path:
+        """Keep a blob's bytes under `damaged/`, where nothing reads them; the key is free for good ones."""
+        aside = self.folder / DAMAGED / sha256
+        aside.parent.mkdir(exist_ok=True, mode=0o700)
+        return self.path(sha256).replace(aside)
+
+    def left_overs(self, *, older_than: float) -> Iterator[Path]:
+        """Files that a killed process never finished storing, at least so many seconds old."""
+        for path in self.folder.glob(f"{STAGED}*"):
+            if time.time() - path.stat().st_mtime > older_than:
+                yield path
 
     def delete(self, sha256: str) -> None:
         self.path(sha256).unlink(missing_ok=True)

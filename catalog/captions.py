@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Exists, case, delete, exists, select, update
+from sqlalchemy import ColumnElement, Exists, case, delete, exists, select, update
 from sqlalchemy.orm import Session
 
 from catalog import history, items
@@ -172,20 +172,24 @@ def words(text: str) -> list[str]:
     return re.findall(r"\w+(?:['\u2019]\w+)*", text.casefold())
 
 
-def refresh_review_state(session: Session, item_ids: Sequence[int]) -> None:
-    """Derive the review state of items from their captions."""
+def derived_review_state() -> ColumnElement[ReviewState]:
+    """The review state of an item as its captions have it."""
 
     def any_in(state: CaptionState) -> Exists:
         return exists().where(Caption.item_id == Item.id, Caption.state == state)
 
-    derived = case(
+    return case(
         (any_in(CaptionState.ACCEPTED), ReviewState.ACCEPTED),
         (any_in(CaptionState.CANDIDATE), ReviewState.PENDING),
         (any_in(CaptionState.REJECTED), ReviewState.REJECTED),
         else_=ReviewState.UNCAPTIONED,
     )
+
+
+def refresh_review_state(session: Session, item_ids: Sequence[int]) -> None:
+    """Derive the review state of items from their captions."""
     session.execute(
-        update(Item).where(Item.id.in_(item_ids)).values(review_state=derived),
+        update(Item).where(Item.id.in_(item_ids)).values(review_state=derived_review_state()),
         execution_options={"synchronize_session": False},
     )
 

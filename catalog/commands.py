@@ -1,4 +1,4 @@
-"""Commands on the catalog: import, delete, job, export, migrate, user. Each runs in the calling process."""
+"""Commands on the catalog: import, delete, doctor, job, export, migrate, user, all in the calling process."""
 
 import json
 import sys
@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from catalog import accounts, checkpoints, collections, exports, ingest, items, jobs, workers
 from catalog.blobs import BlobStore
 from catalog.database import Database, migrate
+from catalog.doctor import Doctor
 from catalog.errors import Conflict, NotFound
 from catalog.imports.folder import arriving
 from catalog.queue import Queue
@@ -87,6 +88,24 @@ def import_command(
         click.echo(f"{report.path}: {report.status}: {report.detail}", err=True)
     click.echo(f"{stored} of {len(files)} files are in {collection!r}")
     if left_out:
+        sys.exit(1)
+
+
+@click.command("doctor")
+@click.option("--repair", is_flag=True, help="Repair what can be repaired.")
+@click.option("--quick", is_flag=True, help="Do not read every stored file to compare its checksum.")
+def doctor_command(repair: bool, quick: bool) -> None:
+    """Look for missing, damaged and orphaned files, stuck jobs and wrong counters."""
+    settings = load_settings()
+    database, blobs = opened(settings), BlobStore(settings.blobs)
+    found = left = 0
+    with DecodingProcess(max_pixels=settings.max_pixels) as decoder:
+        doctor = Doctor(database=database, blobs=blobs, decoder=decoder, repair=repair, every_byte=not quick)
+        for finding in doctor.findings():
+            found, left = found + 1, left + (not finding.repaired)
+            click.echo(f"{finding.problem}: {finding.remedy}")
+    click.echo(f"{found} problem{'s' if found != 1 else ''} found, {found - left} repaired")
+    if left:
         sys.exit(1)
 
 

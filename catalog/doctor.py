@@ -1,0 +1,233 @@
+"""The doctor: finds what crashes, full disks and stray hands left behind, and repairs what it can."""
+
+import time
+from collections.abc import Collection as Keys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, TypeVar
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from catalog.blobs import BlobStore
+from catalog.captions import derived_review_state, refresh_review_state
+from catalog.database import Database, lock_content
+from catalog.jobs import UNFINISHED
+from catalog.schema import (
+    Checkpoint,
+    Chunk,
+    ChunkState,
+    Image,
+    Item,
+    Job,
+    JobItem,
+    JobItemState,
+    JobState,
+    utc_now,
+)
+from pictures.errors import PictureError
+from pictures.sandbox import DecodingProcess
+
+Row = TypeVar("Row")
+
+ROWS_AT_A_TIME = 500
+# A blob without a row may belong to an import that is about to write the row.
+ORPHAN_AGE = 3600.0  # seconds
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it should be, and what helps, or has helped where it is `repaired`."""
+
+    problem: str
+    remedy: str
+    repaired: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doctor:
+    """Looks at blobs, jobs and review states. `every_byte` reads all blobs, which takes its time."""
+
+    database: Database
+    blobs: BlobStore
+    decoder: DecodingProcess
+    repair: bool = False
+    every_byte: bool = True
+
+    def findings(self) -> Iterator[Finding]:
+        """What is wrong, each repaired as it is found where `repair` says so."""
+        yield from self._pictures()
+        yield from self._checkpoints()
+        yield from self._orphans()
+        yield from self._jobs()
+        yield from self._review_states()
+
+    def _pictures(self) -> Iterator[Finding]:
+        after = 0
+        while images := self._images_behind(after):
+            for image in images:
+                yield from self._picture(image)
+            after = images[-1].id
+
+    def _images_behind(self, image_id: int) -> Sequence[Image]:
+        query = select(Image).where(Image.id > image_id).order_by(Image.id).limit(ROWS_AT_A_TIME)
+        with self.database.reading() as session:
+            return session.scalars(query).all()
+
+    def _picture(self, image: Image) -> Iterator[Finding]:
+        if trouble := self._trouble(image.sha256):
+            remedy = "restore it from a backup, or import the picture again"
+            yield self._set_aside(image.sha256, f"the original of {self._name(image)} {trouble}", remedy)
+        elif trouble := self._trouble(image.rendition):
+            problem = f"the rendition of {self._name(image)} {trouble}"
+            yield self._made_again(image, problem)
+
+    def _trouble(self, key: str) -> str | None:
+        """What is wrong with a blob, if anything."""
+        if not self.blobs.exists(key):
+            return "is missing"
+        return "is damaged" if self.every_byte and not self.blobs.is_whole(key) else None
+
+    def _name(self, image: Image) -> str:
+        with self.database.reading() as session:
+            path = session.scalar(
+                select(Item.path).where(Item.image_id == image.id).order_by(Item.id).limit(1)
+            )
+        return f"{path or 'a picture that no item has'} ({image.sha256[:12]})"
+
+    def _set_aside(self, key: str, problem: str, remedy: str) -> Finding:
+        """Of damaged bytes nothing is thrown away, but the place is free for good ones."""
+        if self.repair and self.blobs.exists(key):
+            remedy = f"its bytes are kept as {self.blobs.set_aside(key)}; {remedy}"
+        return Finding(problem, remedy)
+
+    def _made_again(self, image: Image, problem: str) -> Finding:
+        if not self.repair:
+            return self._mended(problem, "made again from the original")
+        try:
+            rendition = self.decoder.measure(self.blobs.path(image.sha256)).rendition
+        except PictureError as error:
+            return Finding(problem, f"it cannot be made again: {error}")
+        self.blobs.delete(image.rendition)
+        with self.database.writing() as session:
+            key = self.blobs.put(rendition)
+            session.execute(update(Image).where(Image.id == image.id).values(rendition=key))
+        return self._mended(problem, "made again from the original")
+
+    def _checkpoints(self) -> Iterator[Finding]:
+        with self.database.reading() as session:
+            checkpoints = session.scalars(select(Checkpoint).order_by(Checkpoint.id)).all()
+        for checkpoint in checkpoints:
+            for key in (checkpoint.weights_sha256, checkpoint.description_sha256):
+                if trouble := self._trouble(key):
+                    problem = f"a file of checkpoint {checkpoint.name} ({key[:12]}) {trouble}"
+                    yield self._set_aside(key, problem, "restore it from a backup")
+
+    def _orphans(self) -> Iterator[Finding]:
+        for keys in _pages(self.blobs.keys()):
+            with self.database.reading() as session:
+                used = _used(session, keys)
+            for key in keys:
+                if key not in used and time.time() - self.blobs.stored_at(key) > ORPHAN_AGE:
+                    yield self._removed(key)
+        for left_over in self.blobs.left_overs(older_than=ORPHAN_AGE):
+            if self.repair:
+                left_over.unlink(missing_ok=True)
+            yield self._mended(f"{left_over.name} was never stored", "removed")
+
+    def _removed(self, key: str) -> Finding:
+        if self.repair:
+            with self.database.writing() as session:
+                lock_content(session, key)
+                if key not in _used(session, [key]):
+                    self.blobs.delete(key)
+        return self._mended(f"blob {key} belongs to nothing", "removed")
+
+    def _jobs(self) -> Iterator[Finding]:
+        with self.database.reading() as session:
+            jobs = session.scalars(select(Job).order_by(Job.id)).all()
+        for job in jobs:
+            with self._session() as session:
+                findings = self._job(session, job)
+            yield from findings
+
+    def _job(self, session: Session, job: Job) -> list[Finding]:
+        findings = []
+        if counted := _counted(session, job):
+            values = [f"{name} {value} instead of {getattr(job, name)}" for name, value in counted.items()]
+            problem = f"job {job.id} counts wrong: {', '.join(values)}"
+            findings.append(self._change(session, job, problem, counted))
+        open_chunk = select(Chunk.number).where(Chunk.job_id == job.id, Chunk.state != ChunkState.FINISHED)
+        if job.state in UNFINISHED and session.scalar(open_chunk.limit(1)) is None:
+            problem = f"job {job.id} is {job.state} although none of its chunks is open"
+            ended = {"state": JobState.DONE, "finished_at": utc_now()}
+            findings.append(self._change(session, job, problem, ended))
+        return findings
+
+    def _change(self, session: Session, job: Job, problem: str, values: dict[str, Any]) -> Finding:
+        if self.repair:
+            session.execute(update(Job).where(Job.id == job.id).values(values))
+        return self._mended(problem, "corrected")
+
+    def _review_states(self) -> Iterator[Finding]:
+        wrong = Item.review_state != derived_review_state()
+        with self._session() as session:
+            query = select(Item.id, Item.path, Item.review_state).where(wrong).order_by(Item.id)
+            found = session.execute(query).all()
+            if self.repair:
+                for rows in _pages(found):
+                    refresh_review_state(session, [row.id for row in rows])
+        for row in found:
+            problem = (
+                f"{row.path} (item {row.id}) counts as {row.review_state}, but its captions say otherwise"
+            )
+            yield self._mended(problem, "corrected")
+
+    def _mended(self, problem: str, how: str) -> Finding:
+        return Finding(problem, how if self.repair else f"can be {how}", repaired=self.repair)
+
+    def _session(self) -> AbstractContextManager[Session]:
+        return self.database.writing() if self.repair else self.database.reading()
+
+
+def _pages(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    rest = iter(rows)
+    while page := list(islice(rest, ROWS_AT_A_TIME)):
+        yield page
+
+
+def _used(session: Session, keys: Keys[str]) -> set[str]:
+    """Those of the blobs that an image or a checkpoint needs."""
+    used: set[str] = set()
+    columns = (Image.sha256, Image.rendition, Checkpoint.weights_sha256, Checkpoint.description_sha256)
+    for column in columns:
+        used.update(session.scalars(select(column).where(column.in_(keys))))
+    return used
+
+
+def _counted(session: Session, job: Job) -> dict[str, int]:
+    """The counters of a job that are wrong, as they should be.
+
+    Items that were deleted since have no row any more, so a counter may be higher than there are rows.
+    """
+    rows = session.execute(
+        select(JobItem.state, func.count().label("number"))
+        .where(JobItem.job_id == job.id)
+        .group_by(JobItem.state)
+    )
+    counts = {row.state: row.number for row in rows}
+    names = {
+        "done": JobItemState.DONE,
+        "failed": JobItemState.FAILED,
+        "skipped": JobItemState.SKIPPED,
+    }
+    whole = sum(counts.values()) == job.total
+    return {
+        name: counts.get(state, 0)
+        for name, state in names.items()
+        if (
+            getattr(job, name) != counts.get(state, 0) if whole else getattr(job, name) < counts.get(state, 0)
+        )
+    }

@@ -1,0 +1,220 @@
+"""What the doctor finds, and what of it can be repaired."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import select, update
+
+from catalog import captions, collections, items, jobs
+from catalog.blobs import BlobStore
+from catalog.commands import doctor_command, import_command
+from catalog.database import Database
+from catalog.doctor import Doctor, Finding
+from catalog.ingest import ingest, pictures_of
+from catalog.schema import (
+    Checkpoint,
+    Chunk,
+    ChunkState,
+    Collection,
+    Image,
+    Item,
+    Job,
+    JobItem,
+    JobItemState,
+    JobState,
+    ReviewState,
+)
+from pictures.sandbox import DecodingProcess
+
+Photo = Callable[..., Path]
+Examined = Callable[..., list[Finding]]
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[DecodingProcess]:
+    with DecodingProcess() as decoder:
+        yield decoder
+
+
+@pytest.fixture
+def examined(database: Database, blobs: BlobStore, decoder: DecodingProcess) -> Examined:
+    def run(**options: bool) -> list[Finding]:
+        return list(Doctor(database=database, blobs=blobs, decoder=decoder, **options).findings())
+
+    return run
+
+
+@pytest.fixture
+def image(
+    database: Database, blobs: BlobStore, decoder: DecodingProcess, photo: Photo, tmp_path: Path
+) -> Image:
+    """The picture of the one item of a collection."""
+    with database.writing() as session:
+        collection_id = collections.create(session, name="Harbour", owner=None).id
+    photo(tmp_path / "photos" / "boats.jpg", 1)
+    list(ingest(database, blobs, decoder, collection_id, pictures_of(tmp_path / "photos")))
+    with database.reading() as session:
+        return session.scalars(select(Image)).one()
+
+
+def age(path: Path) -> None:
+    an_hour_ago = time.time() - 3700
+    os.utime(path, (an_hour_ago, an_hour_ago))
+
+
+def test_a_healthy_installation_has_nothing(examined: Examined, image: Image) -> None:
+    assert examined() == []
+
+
+def test_a_lost_rendition_is_made_again(
+    examined: Examined, image: Image, blobs: BlobStore, database: Database
+) -> None:
+    blobs.delete(image.rendition)
+    (found,) = examined()
+    assert found.problem.startswith("the rendition of boats.jpg")
+    assert (found.remedy, found.repaired) == ("can be made again from the original", False)
+    assert [one.repaired for one in examined(repair=True)] == [True]
+    assert examined() == []
+    with database.reading() as session:
+        assert blobs.read(session.scalars(select(Image)).one().rendition).startswith(b"\xff\xd8")
+
+
+def test_a_damaged_rendition_is_made_again_and_only_reading_tells(
+    examined: Examined, image: Image, blobs: BlobStore
+) -> None:
+    blobs.path(image.rendition).write_bytes(b"other bytes")
+    assert examined(every_byte=False) == []
+    assert [one.repaired for one in examined(repair=True)] == [True]
+    assert blobs.is_whole(image.rendition)
+    assert examined() == []
+
+
+def test_a_damaged_original_is_kept_aside_until_a_good_one_comes(
+    examined: Examined,
+    image: Image,
+    blobs: BlobStore,
+    database: Database,
+    decoder: DecodingProcess,
+    tmp_path: Path,
+) -> None:
+    blobs.path(image.sha256).write_bytes(b"half of it")
+    (found,) = examined(repair=True)
+    assert "boats.jpg" in found.problem
+    assert "is damaged" in found.problem
+    assert not found.repaired
+    assert (blobs.folder / "damaged" / image.sha256).read_bytes() == b"half of it"
+    assert [one.problem.endswith("is missing") for one in examined()] == [True]
+    with database.reading() as session:
+        collection_id = session.scalars(select(Collection.id)).one()
+    list(ingest(database, blobs, decoder, collection_id, pictures_of(tmp_path / "photos")))
+    assert examined() == []
+
+
+def test_a_checkpoints_files_belong_to_it_and_are_missed(
+    examined: Examined, database: Database, blobs: BlobStore
+) -> None:
+    with database.writing() as session:
+        held = Checkpoint(
+            name="starter", weights_sha256=blobs.put(b"w"), description_sha256=blobs.put(b"d"), description={}
+        )
+        session.add(held)
+        keys = held.weights_sha256, held.description_sha256
+    for key in keys:
+        age(blobs.path(key))
+    assert examined() == []
+    blobs.delete(keys[0])
+    (found,) = examined(repair=True)
+    assert found.problem == f"a file of checkpoint starter ({keys[0][:12]}) is missing"
+    assert not found.repaired
+
+
+def test_what_belongs_to_nothing_goes_once_it_is_old(
+    examined: Examined, image: Image, blobs: BlobStore
+) -> None:
+    key = blobs.put(b"the row was never written")
+    half = blobs.folder / "staged-x"
+    half.write_bytes(b"cut")
+    assert examined(repair=True) == [], "an import may be about to write the row"
+    age(blobs.path(key))
+    age(half)
+    assert [(one.remedy, one.repaired) for one in examined()] == [("can be removed", False)] * 2
+    assert [(one.remedy, one.repaired) for one in examined(repair=True)] == [("removed", True)] * 2
+    assert list(blobs.folder.glob("staged-*")) == []
+    assert sorted(blobs.keys()) == sorted([image.sha256, image.rendition])
+
+
+@pytest.fixture
+def job_id(database: Database, image: Image) -> int:
+    """A job of one item, which is done."""
+    with database.writing() as session:
+        collection = collections.by_name(session, "Harbour")
+        checkpoint = Checkpoint(
+            name="c", weights_sha256="0" * 64, description_sha256="1" * 64, description={}
+        )
+        session.add(checkpoint)
+        session.flush()
+        job = jobs.create_caption_job(session, collection, checkpoint=checkpoint, user=None)
+        session.execute(update(Chunk).values(state=ChunkState.FINISHED))
+        session.execute(update(JobItem).values(state=JobItemState.DONE))
+        job.state, job.done = JobState.DONE, 1
+        return job.id
+
+
+def problems(findings: list[Finding]) -> list[str]:
+    return [one.problem for one in findings if "checkpoint" not in one.problem]
+
+
+def test_a_job_that_nobody_ends_and_that_counts_wrong_is_corrected(
+    examined: Examined, job_id: int, database: Database
+) -> None:
+    assert problems(examined()) == []
+    with database.writing() as session:
+        session.execute(update(Job).values(state=JobState.RUNNING, done=7))
+    expected = [
+        f"job {job_id} counts wrong: done 1 instead of 7",
+        f"job {job_id} is running although none of its chunks is open",
+    ]
+    assert problems(examined()) == problems(examined(repair=True)) == expected
+    assert problems(examined()) == []
+    with database.reading() as session:
+        job = session.get_one(Job, job_id)
+        assert (job.state, job.done) == (JobState.DONE, 1)
+        assert job.finished_at
+
+
+def test_the_items_that_were_deleted_go_on_counting(
+    examined: Examined, job_id: int, database: Database
+) -> None:
+    with database.writing() as session:
+        items.remove(session, session.scalars(select(Item)).one(), user=None)
+    assert [one for one in problems(examined()) if "counts" in one] == []
+
+
+def test_a_wrong_review_state_is_corrected(examined: Examined, image: Image, database: Database) -> None:
+    with database.writing() as session:
+        item = session.scalars(select(Item)).one()
+        captions.write(session, item, text="Two boats", user=None)
+        session.execute(update(Item).values(review_state=ReviewState.REJECTED))
+    (found,) = examined(repair=True)
+    assert "boats.jpg" in found.problem
+    assert "rejected" in found.problem
+    assert examined() == []
+    with database.reading() as session:
+        assert session.scalars(select(Item.review_state)).one() is ReviewState.ACCEPTED
+
+
+def test_the_command_says_what_is_left(photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECAPTION_HOME", str(tmp_path / "home"))
+    CliRunner().invoke(import_command, ["Harbour", str(photo(tmp_path / "boats.jpg"))])
+    assert CliRunner().invoke(doctor_command).exit_code == 0
+    for blob in (tmp_path / "home" / "blobs").glob("??/*"):
+        blob.unlink()
+    said = CliRunner().invoke(doctor_command, ["--repair"])
+    assert said.exit_code == 1
+    assert "boats.jpg" in said.output
+    assert "import the picture again" in said.output
+    assert "1 problem found, 0 repaired" in said.output
