@@ -16,7 +16,7 @@ from catalog.blobs import BlobStore
 from catalog.database import Database, migrate
 from catalog.doctor import Doctor
 from catalog.errors import Conflict, NotFound
-from catalog.imports.folder import arriving
+from catalog.imports.arrivals import arriving
 from catalog.queue import Queue
 from catalog.schema import Collection, Item, Job, JobState, Role
 from catalog.settings import Settings, load_settings
@@ -64,16 +64,19 @@ def migrate_command(installation: Any) -> None:
 def import_command(
     collection: str, sources: tuple[Path, ...], captions: Path | None, captioned_by: str | None
 ) -> None:
-    """Import photos from folders or files into COLLECTION, which is made when it is new.
+    """Import photos from folders, zips or files into COLLECTION, which is made when it is new.
 
-    Captions in the folder come along: captions.jsonl, captions.csv, COCO, Karpathy, Flickr8k, imagefolder,
+    Captions among them come along: captions.jsonl, captions.csv, COCO, Karpathy, Flickr8k, imagefolder,
     or a text beside each photo.
     """
     from tqdm import tqdm
 
     settings = load_settings()
     database = opened(settings)
-    arrivals = [arriving(source, captions=captions, captioned_by=captioned_by) for source in sources]
+    arrivals = [
+        arriving(source, staging=settings.cache, captions=captions, captioned_by=captioned_by)
+        for source in sources
+    ]
     files = [file for arrival in arrivals for file in arrival.files]
     collection_id = _collection_id(database, collection)
     left_out = [report for arrival in arrivals for report in arrival.left_out]

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,6 +33,10 @@ class Incoming:
     source: Path
     path: str
     given: GivenItem | None = None
+
+    def local(self) -> AbstractContextManager[Path]:
+        """The file as it lies on this disk while the block runs. Raises PictureError and OSError."""
+        return nullcontext(self.source)
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,9 @@ def ingest(
     for file in files:
         path = _storable(file.path)
         try:
-            yield _ingest_one(database, blobs, decoder, collection_id, replace(file, path=path))
+            with file.local() as source:
+                report = _ingest_one(database, blobs, decoder, collection_id, source, path, file.given)
+            yield report
         except PictureError as error:
             yield FileReport(path=path, status=error.reason, item_id=None, detail=str(error))
         except OSError as error:
@@ -117,9 +124,10 @@ def _ingest_one(
     blobs: BlobStore,
     decoder: DecodingProcess,
     collection_id: int,
-    file: Incoming,
+    source: Path,
+    path: str,
+    given: GivenItem | None,
 ) -> FileReport:
-    source = file.source
     measured = decoder.measure(source)
     # The large writes happen before the transaction, so that no lock is held meanwhile.
     rendition = _put_both(blobs, measured, source)
@@ -133,8 +141,8 @@ def _ingest_one(
             if session.get(Collection, collection_id, with_for_update={"key_share": True}) is None:
                 raise NotFound(f"there is no collection {collection_id}; it was deleted during the import")
             image, known = _image(session, measured, rendition)
-            item, report = _item(session, collection_id, image, measured, file.path, known)
-            return _with_captions(session, item, file.given, report)
+            item, report = _item(session, collection_id, image, measured, path, known)
+            return _with_captions(session, item, given, report)
     except BaseException:
         remove_blobs(database, blobs, [measured.sha256, rendition])
         raise

@@ -1,4 +1,4 @@
-"""Files that a browser sends: staged on this disk, then imported one by one."""
+"""Files that a browser sends, zips among them: staged on this disk, then imported one by one."""
 
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -6,9 +6,12 @@ from tempfile import TemporaryDirectory
 
 from werkzeug.datastructures import FileStorage
 
+from catalog.errors import InvalidInput
+from catalog.imports.arrivals import Arrival, arriving, is_zip
 from catalog.ingest import FileReport, Incoming, ingest
 from catalog.text import storable
 from dashboard.services import Services
+from pictures.errors import RefusedPicture
 from pictures.sandbox import DecodingProcess
 
 PATH_LENGTH = 1_000  # characters
@@ -25,8 +28,12 @@ def import_uploads(
         TemporaryDirectory(dir=settings.cache, prefix="upload-") as folder,
         DecodingProcess(max_pixels=settings.max_pixels) as decoder,
     ):
-        files = [_stage(upload, Path(folder, str(number))) for number, upload in enumerate(uploads)]
-        return list(ingest(services.database, services.blobs, decoder, collection_id, files))
+        reports: list[FileReport] = []
+        for number, upload in enumerate(uploads):
+            arrival = _arrival(_stage(upload, Path(folder, str(number))), settings.cache)
+            reports += arrival.left_out
+            reports += ingest(services.database, services.blobs, decoder, collection_id, arrival.files)
+        return reports
 
 
 def item_path(name: str | None) -> str:
@@ -34,6 +41,16 @@ def item_path(name: str | None) -> str:
     slashed = storable(name or "").replace("\\", "/")
     parts = [part for part in slashed.split("/") if part not in ("", ".", "..")]
     return "/".join(parts)[-PATH_LENGTH:].lstrip("/") or "unnamed"
+
+
+def _arrival(file: Incoming, staging: Path) -> Arrival:
+    """The file, or what a zip holds."""
+    if not is_zip(file.source):
+        return Arrival([file], [])
+    try:
+        return arriving(file.source, staging=staging)
+    except InvalidInput as error:
+        return Arrival([], [FileReport(file.path, RefusedPicture.reason, None, str(error))])
 
 
 def _stage(upload: FileStorage, folder: Path) -> Incoming:

@@ -1,10 +1,15 @@
 """A text beside each photo, `pier.txt` or `pier.jpg.txt` for `pier.jpg`, that is its caption."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from catalog.errors import InvalidInput
 from catalog.imports.rows import BadRow, GivenItem, Rows, caption
+from pictures.errors import PictureError
+
+if TYPE_CHECKING:
+    from catalog.ingest import Incoming
 
 SUFFIX = ".txt"
 LONGEST = 100_000  # bytes
@@ -23,13 +28,14 @@ def beside(paths: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def read(folder: Path, texts: dict[str, str], *, captioned_by: str | None = None) -> Rows:
+def read(files: Mapping[str, "Incoming"], texts: dict[str, str], *, captioned_by: str | None = None) -> Rows:
     """A row a photo that has a text; line breaks belong to the caption."""
     for photo, name in texts.items():
         try:
-            text = _text(folder / name)
+            with files[name].local() as file:
+                text = _text(file)
             yield GivenItem(place=name, path=photo, captions=(caption(text, captioned_by=captioned_by),))
-        except InvalidInput as error:
+        except (InvalidInput, PictureError) as error:
             yield BadRow(name, str(error))
 
 

@@ -37,7 +37,7 @@ async function upload(files) {
   const fitting = files.filter(({ file }) => file.size <= BATCH_BYTES);
   files.filter(({ file }) => file.size > BATCH_BYTES).forEach(({ path }) => leaveOut(path, "larger than 32 MiB"));
   const total = fitting.reduce((sum, { file }) => sum + file.size, 0) || 1;
-  let sent = 0, stored = 0, done = 0;
+  let sent = 0, stored = 0, done = 0, told = files.length - fitting.length;
   panel.hidden = false;
   const tell = () => {
     bar.value = sent / total;
@@ -46,14 +46,16 @@ async function upload(files) {
   done = files.length - fitting.length;
   tell();
   for (const batch of batches(fitting)) {
-    stored += await sendBatch(batch);
+    const reports = await sendBatch(batch);
+    stored += reports.filter((file) => file.stored).length;
+    told += reports.length;
     sent += batch.reduce((sum, { file }) => sum + file.size, 0);
     done += batch.length;
     tell();
   }
   busy = false;
   adder.toggleAttribute("inert", false);
-  finish(stored, files.length);
+  finish(stored, told);
 }
 
 function* batches(files) {
@@ -70,7 +72,7 @@ function* batches(files) {
   if (batch.length) yield batch;
 }
 
-/** Send one batch; returns how many of its files are in the collection now. */
+/** Send one batch; returns a report of each of its files, and of each file that a zip of it held. */
 async function sendBatch(batch) {
   const body = new FormData();
   batch.forEach(({ file, path }) => body.append("files", file, path));
@@ -78,10 +80,10 @@ async function sendBatch(batch) {
     const response = await send("POST", adder.dataset.upload, { body });
     const { files } = await response.json();
     files.filter((file) => !file.stored).forEach((file) => leaveOut(file.path, file.detail || file.status));
-    return files.filter((file) => file.stored).length;
+    return files;
   } catch (problem) {
     batch.forEach(({ path }) => leaveOut(path, problem.message));
-    return 0;
+    return batch.map(() => ({ stored: false }));
   }
 }
 

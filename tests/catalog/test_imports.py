@@ -18,7 +18,7 @@ from catalog.commands import export_command, import_command
 from catalog.database import Database
 from catalog.errors import InvalidInput
 from catalog.exports.csv import guarded, unguarded
-from catalog.imports.folder import arriving
+from catalog.imports.arrivals import arriving
 from catalog.imports.rows import NAME_LENGTH
 from catalog.ingest import FileReport, ingest
 from catalog.schema import Caption, CaptionState, Item, Origin, ReviewState
@@ -44,7 +44,7 @@ def imported(
             held = [summary.collection for summary in collections.summaries(session, viewer=None)]
             found = next((one for one in held if one.name == collection), None)
             found = found or collections.create(session, name=collection, owner=None)
-        arrival = arriving(folder, **options)  # type: ignore[arg-type]
+        arrival = arriving(folder, staging=blobs.folder / "staging", **options)  # type: ignore[arg-type]
         return [*arrival.left_out, *ingest(database, blobs, decoder, found.id, arrival.files)]
 
     return run
@@ -262,7 +262,7 @@ def test_a_bad_row_is_named_and_the_others_are_used(case: str, folder: Path) -> 
     bad, reason = BAD[case]
     good = {"path": "pier.jpg", "captions": ["The pier"]}
     (folder / "captions.jsonl").write_text(f"{json.dumps(good)}\n\n{bad}\n")
-    arrival = arriving(folder)
+    arrival = arriving(folder, staging=folder)
     assert [(report.path, report.status) for report in arrival.left_out] == [
         ("captions.jsonl, line 3", "refused")
     ]
@@ -272,7 +272,7 @@ def test_a_bad_row_is_named_and_the_others_are_used(case: str, folder: Path) -> 
 
 def test_captions_of_photos_that_are_not_there_are_reported(folder: Path) -> None:
     (folder / "captions.csv").write_text("path,caption\nlost.jpg,Lost\nboats.jpg,a\nboats.jpg,b,c\n")
-    lost, uneven = arriving(folder).left_out
+    lost, uneven = arriving(folder, staging=folder).left_out
     assert (lost.path, lost.status) == ("lost.jpg", "missing")
     assert "captions.csv, line 2" in lost.detail
     assert (uneven.path, uneven.detail) == (
@@ -284,7 +284,9 @@ def test_captions_of_photos_that_are_not_there_are_reported(folder: Path) -> Non
 def test_a_name_that_two_folders_hold_is_not_guessed(photo: Photo, folder: Path) -> None:
     photo(folder / "new" / "mill.jpg", 9)
     (folder / "captions.txt").write_text("image,caption\nmill.jpg,A mill\n")
-    assert [(report.path, report.status) for report in arriving(folder).left_out] == [("mill.jpg", "missing")]
+    assert [(report.path, report.status) for report in arriving(folder, staging=folder).left_out] == [
+        ("mill.jpg", "missing")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -294,15 +296,15 @@ def test_a_file_that_is_none_of_the_formats_is_refused(name: str, folder: Path, 
     file = tmp_path / name
     file.write_bytes(b"boats.jpg\xff,a boat\n")
     with pytest.raises(InvalidInput, match=name):
-        arriving(folder, captions=file)
+        arriving(folder, staging=folder, captions=file)
 
 
 def test_several_files_of_captions_must_be_told_apart(folder: Path) -> None:
     (folder / "captions.csv").write_text("path,caption\nboats.jpg,a\n")
     (folder / "captions.jsonl").write_text('{"path": "boats.jpg", "captions": ["b"]}\n')
     with pytest.raises(InvalidInput, match=r"captions\.jsonl, captions\.csv.*--captions"):
-        arriving(folder)
-    named = arriving(folder, captions=folder / "captions.csv").files[0]
+        arriving(folder, staging=folder)
+    named = arriving(folder, staging=folder, captions=folder / "captions.csv").files[0]
     assert named.given
     assert [one.text for one in named.given.captions] == ["a"]
 

@@ -56,6 +56,26 @@ def test_each_file_gets_a_report_of_its_own(admin: Visitor, collection: int) -> 
     assert admin.call("GET", f"/collections/{collection}").json["total"] == 3
 
 
+def test_a_zip_is_unpacked_and_its_files_are_reported(admin: Visitor, collection: int) -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("harbour/boats.jpg", jpeg(1))
+        archive.writestr("harbour/old/mill.jpg", jpeg(2))
+        archive.writestr("harbour/old/mill.txt", "A mill")
+        archive.writestr("../up.jpg", jpeg(3))
+    files = [(stream.getvalue(), "harbour.zip"), (b"PK\x03\x04 cut", "cut.zip"), (jpeg(4), "pier.jpg")]
+    answer = admin.upload(collection, *((io.BytesIO(data), name) for data, name in files))
+    assert {report["path"]: report["status"] for report in answer.json["files"]} == {
+        "../up.jpg": "refused",
+        "boats.jpg": "imported",
+        "old/mill.jpg": "imported",
+        "cut.zip": "refused",
+        "pier.jpg": "imported",
+    }
+    items = admin.call("GET", f"/collections/{collection}/items").json["items"]
+    assert [item["caption"] and item["caption"]["text"] for item in items] == ["A mill", None, None]
+
+
 def test_a_picture_beyond_the_limit_of_pixels_is_refused(admin: Visitor, collection: int) -> None:
     answer = admin.upload(collection, (io.BytesIO(a_huge_png()), "huge.png"))
     (report,) = answer.json["files"]

@@ -1,4 +1,4 @@
-"""A folder of photos with the file of captions in it, whichever format that has."""
+"""What arrives: photos of a folder or a zip, with the file of captions among them in whichever format."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from catalog.errors import InvalidInput
 from catalog.imports import coco, csv, flickr8k, imagefolder, jsonl, sidecars
+from catalog.imports.archive import Member, members_of
 from catalog.imports.rows import BadRow, GivenItem, Rows, json_lines, read_json
 from catalog.ingest import FileReport, Incoming, pictures_of
 
@@ -16,32 +17,50 @@ MISSING = "missing"
 
 @dataclass(frozen=True)
 class Arrival:
-    """Files to import, in order, and a report for each row of captions that no photo will carry."""
+    """Files to import, in order, and a report for whatever is none of them: bad rows, lost photos."""
 
     files: Sequence[Incoming]
     left_out: Sequence[FileReport]
 
 
-def arriving(source: Path, *, captions: Path | None = None, captioned_by: str | None = None) -> Arrival:
-    """The photos of a file or folder, each with what comes along, in the order of the file of captions.
+def arriving(
+    source: Path, *, staging: Path, captions: Path | None = None, captioned_by: str | None = None
+) -> Arrival:
+    """The photos of a file, folder or zip, each with what comes along, in the order of the file of captions.
 
-    Without `captions` the file is looked for in the folder. `captioned_by` names the model whose captions
-    they are where the format cannot tell; otherwise they are people's. Raises InvalidInput.
+    Without `captions` the file is looked for among the photos. `captioned_by` names the model whose captions
+    they are where the format cannot tell; otherwise they are people's. Members of a zip are unpacked one by
+    one into the folder `staging`. Raises InvalidInput.
     """
-    files = pictures_of(source)
-    if not source.is_dir():
-        if captions:
-            raise InvalidInput(f"{str(source)!r} is no folder; captions of {captions.name} need one")
-        return Arrival(files, ())
-    known = captions or _captions_of(source)
-    if known:
-        reader = _reader(known)
-        rows = reader(known, captioned_by=captioned_by)
-        return _joined([file for file in files if not _is_text_of(file, known, reader)], rows)
-    texts = sidecars.beside(file.path for file in files)
-    names = set(texts.values())
-    rows = sidecars.read(source, texts, captioned_by=captioned_by)
-    return _joined([file for file in files if file.path not in names], rows)
+    files: Sequence[Incoming]
+    left_out: Sequence[FileReport] = ()
+    if source.is_file() and is_zip(source):
+        files, left_out = members_of(source, staging)
+    elif captions and not source.is_dir():
+        raise InvalidInput(f"{str(source)!r} is no folder; captions of {captions.name} need one")
+    else:
+        files = pictures_of(source)
+    arrival = _with_captions(files, captions, captioned_by)
+    return Arrival(arrival.files, [*left_out, *arrival.left_out])
+
+
+def is_zip(file: Path) -> bool:
+    """Whether a file is to be unpacked, by its name."""
+    return file.suffix.lower() == ".zip"
+
+
+def _with_captions(files: Sequence[Incoming], captions: Path | None, captioned_by: str | None) -> Arrival:
+    known = Incoming(captions, captions.name) if captions else _captions_among(files)
+    by_path = {file.path: file for file in files}
+    if known is None:
+        texts = sidecars.beside(by_path)
+        rows = sidecars.read(by_path, texts, captioned_by=captioned_by)
+        unread = set(texts.values())
+        return _joined([file for file in files if file.path not in unread], rows)
+    with known.local() as path:
+        reader = _reader(path)
+        photos = [file for file in files if not _is_text_of(file, known, reader)]
+        return _joined(photos, reader(path, captioned_by=captioned_by))
 
 
 def _joined(files: Sequence[Incoming], rows: Rows) -> Arrival:
@@ -53,7 +72,7 @@ def _joined(files: Sequence[Incoming], rows: Rows) -> Arrival:
         if isinstance(row, BadRow):
             left_out.append(FileReport(row.place, "refused", None, row.reason))
         elif (path := places.of(row.path)) is None:
-            detail = f"{row.place} has captions of it, but there is no such file in the folder"
+            detail = f"{row.place} has captions of it, but there is no such photo among what was imported"
             left_out.append(FileReport(row.path, MISSING, None, detail))
         else:
             given[path] = _sum(given[path], row) if path in given else row
@@ -90,16 +109,24 @@ def _sum(first: GivenItem, other: GivenItem) -> GivenItem:
     )
 
 
-def _captions_of(folder: Path) -> Path | None:
-    """The file of captions in a folder. Raises InvalidInput when there are several."""
+def _captions_among(files: Sequence[Incoming]) -> Incoming | None:
+    """The file of captions at the top of what arrives. Raises InvalidInput when there are several."""
+    top = {file.path: file for file in files if "/" not in file.path}
     names = (jsonl.FILE, csv.FILE, *imagefolder.FILES, *flickr8k.FILES)
-    found = [folder / name for name in names if (folder / name).is_file()]
-    found = [file for file in found if file.suffix != ".txt" or _is_flickr8k(file)]
-    found += [file for file in sorted(folder.glob("*.json")) if _json_reader(file)]
+    found = [top[name] for name in names if name in top and _has_captions(top[name])]
+    found += [file for name, file in sorted(top.items()) if name.endswith(".json") and _has_captions(file)]
     if len(found) > 1:
-        listed = ", ".join(file.name for file in found)
-        raise InvalidInput(f"{str(folder)!r} has several files of captions ({listed}); name one: --captions")
+        listed = ", ".join(file.path for file in found)
+        raise InvalidInput(f"there are several files of captions ({listed}); name one: --captions")
     return found[0] if found else None
+
+
+def _has_captions(file: Incoming) -> bool:
+    """Whether a file of a promising name is what its name says."""
+    with file.local() as path:
+        if path.suffix == ".json":
+            return _json_reader(path) is not None
+        return path.suffix != ".txt" or _is_flickr8k(path)
 
 
 def _reader(file: Path) -> Reader:
@@ -132,8 +159,9 @@ def _is_flickr8k(file: Path) -> bool:
     return file.name.endswith(".token.txt") or flickr8k.is_table(file)
 
 
-def _is_text_of(file: Incoming, captions: Path, reader: Reader) -> bool:
+def _is_text_of(file: Incoming, captions: Incoming, reader: Reader) -> bool:
     """Whether a file is the one with the captions, or one of Flickr8k's lists of splits beside it."""
-    if file.source == captions:
+    same_file = file.source.absolute() == captions.source.absolute()
+    if same_file and (file.path == captions.path or not isinstance(file, Member)):
         return True
     return reader is flickr8k.read and "/" not in file.path and file.path.endswith(".txt")
