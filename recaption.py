@@ -25,6 +25,8 @@ COMMANDS = {
     "import": ("catalog.commands:import_command", "Import photos into a collection."),
     "delete": ("catalog.commands:delete_command", "Delete a collection or an item."),
     "job": ("catalog.commands:job_group", "Start, list and cancel jobs."),
+    "backup": ("catalog.commands:backup_command", "Write database and stored files into one file."),
+    "restore": ("catalog.commands:restore_command", "Fill an empty installation from a backup."),
     "doctor": ("catalog.commands:doctor_command", "Look for damage, and repair it."),
     "export": ("catalog.commands:export_command", "Write the captions of a collection to files."),
     "migrate": ("catalog.commands:migrate_command", "Create the database or bring it to this release."),

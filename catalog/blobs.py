@@ -5,6 +5,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,6 +14,9 @@ from catalog.errors import InvalidInput, MissingBlob
 COPY_SIZE = 1 << 20  # bytes read at a time
 STAGED = "staged-"
 DAMAGED = "damaged"
+KEPT = "kept-"
+# A backup that was killed leaves its mark; no backup takes longer.
+KEPT_AT_MOST = 7 * 24 * 3600.0  # seconds
 
 
 class BlobStore:
@@ -88,8 +92,18 @@ class BlobStore:
             if time.time() - path.stat().st_mtime > older_than:
                 yield path
 
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """While the block runs, nobody deletes blobs; the doctor finds what was to be deleted meanwhile."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.NamedTemporaryFile(prefix=KEPT, dir=self.folder):
+            yield
+
     def delete(self, sha256: str) -> None:
-        self.path(sha256).unlink(missing_ok=True)
+        """Remove a blob, unless a backup is being made."""
+        recently = time.time() - KEPT_AT_MOST
+        if not any(mark.stat().st_mtime > recently for mark in self.folder.glob(f"{KEPT}*")):
+            self.path(sha256).unlink(missing_ok=True)
 
     def keys(self) -> Iterator[str]:
         """Every stored key, in no order."""

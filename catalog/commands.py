@@ -1,4 +1,4 @@
-"""Commands on the catalog: import, delete, doctor, job, export, migrate, user, all in the calling process."""
+"""Commands on the catalog, all in the calling process: import, delete, job, export, backup, doctor, user."""
 
 import json
 import sys
@@ -11,7 +11,7 @@ import click
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
-from catalog import accounts, checkpoints, collections, exports, ingest, items, jobs, workers
+from catalog import accounts, backup, checkpoints, collections, exports, ingest, items, jobs, workers
 from catalog.blobs import BlobStore
 from catalog.database import Database, migrate
 from catalog.doctor import Doctor
@@ -110,6 +110,29 @@ def doctor_command(repair: bool, quick: bool) -> None:
     click.echo(f"{found} problem{'s' if found != 1 else ''} found, {found - left} repaired")
     if left:
         sys.exit(1)
+
+
+@click.command("backup")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def backup_command(file: Path) -> None:
+    """Write the database and all stored files into FILE, a tar, while everything goes on running."""
+    settings = load_settings()
+    missing = backup.back_up(opened(settings), BlobStore(settings.blobs), file)
+    for key in missing:
+        click.echo(f"blob {key} is missing or damaged, and so it is in the backup", err=True)
+    click.echo(f"{file} is written")
+    if missing:
+        sys.exit(1)
+
+
+@click.command("restore")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def restore_command(file: Path) -> None:
+    """Fill an empty installation from FILE, which `recaption backup` wrote."""
+    settings = load_settings()
+    settings.prepare_home()
+    count = backup.restore(Database(settings.database_url), BlobStore(settings.blobs), file)
+    click.echo(f"the database and {count} stored files are restored")
 
 
 @click.command("delete")

@@ -1,13 +1,25 @@
 """The database, and all that differs between SQLite and PostgreSQL."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, Engine, Float, create_engine, event, func, make_url, select
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    Float,
+    Table,
+    create_engine,
+    event,
+    func,
+    make_url,
+    select,
+    text,
+)
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
@@ -65,13 +77,24 @@ class Database:
         """
         return Session(self._writing_engine, expire_on_commit=False)
 
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A connection that sees all rows as they are when it first reads, whatever is written meanwhile."""
+        level = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        with self.engine.connect().execution_options(**level) as connection:
+            yield connection
+
+    def revision(self) -> str | None:
+        """The migration that the tables are at; None where there are no tables."""
+        with self.engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+
     def close(self) -> None:
         self.engine.dispose()
 
     def check_schema(self) -> None:
         """Raise SchemaOutOfDate unless the tables are those of this release."""
-        with self.engine.connect() as connection:
-            found = MigrationContext.configure(connection).get_current_revision()
+        found = self.revision()
         wanted = ScriptDirectory(_migrations_folder()).get_current_head()
         if found != wanted:
             raise SchemaOutOfDate(
@@ -90,11 +113,39 @@ def lock_content(session: Session, *keys: str) -> None:
             session.execute(select(func.pg_advisory_xact_lock(int(key[:15], 16))))
 
 
-def migrate(url: str) -> None:
-    """Bring the tables to this release, creating them in an empty database."""
+def last_ids(connection: Connection, tables: Sequence[Table]) -> dict[str, int]:
+    """The last id that each table has given out, also where its row is gone."""
+    if connection.dialect.name == "sqlite":
+        return dict(connection.execute(text("SELECT name, seq FROM sqlite_sequence")).all())
+    sequences = {table.name: _sequence(connection, table.name) for table in tables if "id" in table.columns}
+    return {
+        name: connection.scalar(text(f"SELECT last_value FROM {sequence} WHERE is_called")) or 0
+        for name, sequence in sequences.items()
+        if sequence
+    }
+
+
+def set_last_ids(connection: Connection, ids: Mapping[str, int]) -> None:
+    """Let tables go on behind these ids."""
+    for name, last in ids.items():
+        if connection.dialect.name == "sqlite":
+            connection.execute(text("DELETE FROM sqlite_sequence WHERE name = :name"), {"name": name})
+            row = {"name": name, "last": last}
+            connection.execute(text("INSERT INTO sqlite_sequence (name, seq) VALUES (:name, :last)"), row)
+        elif last and (sequence := _sequence(connection, name)):
+            connection.execute(text("SELECT setval(:sequence, :last)"), {"sequence": sequence, "last": last})
+
+
+def _sequence(connection: Connection, table: str) -> str | None:
+    """The name of the PostgreSQL sequence behind a table's ids."""
+    return connection.scalar(text("SELECT pg_get_serial_sequence(:table, 'id')"), {"table": table})
+
+
+def migrate(url: str, revision: str = "head") -> None:
+    """Bring the tables to this release, or an older one's `revision`, creating them in an empty database."""
     from alembic import command
 
-    command.upgrade(alembic_config(url), "head")
+    command.upgrade(alembic_config(url), revision)
 
 
 def alembic_config(url: str) -> Any:
