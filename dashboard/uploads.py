@@ -11,7 +11,7 @@ from catalog.imports.arrivals import Arrival, arriving, is_zip
 from catalog.ingest import FileReport, Incoming, ingest
 from catalog.text import storable
 from dashboard.services import Services
-from pictures.errors import RefusedPicture
+from pictures.errors import PictureError, RefusedPicture
 from pictures.sandbox import DecodingProcess
 
 PATH_LENGTH = 1_000  # characters
@@ -49,7 +49,7 @@ def _arrival(file: Incoming, staging: Path) -> Arrival:
         return Arrival([file], [])
     try:
         return arriving(file.source, staging=staging)
-    except InvalidInput as error:
+    except (InvalidInput, PictureError) as error:
         return Arrival([], [FileReport(file.path, RefusedPicture.reason, None, str(error))])
 
 

@@ -9,6 +9,7 @@ from catalog.imports import coco, csv, flickr8k, imagefolder, jsonl, sidecars
 from catalog.imports.archive import Member, members_of
 from catalog.imports.rows import BadRow, GivenItem, Rows, json_lines, read_json
 from catalog.ingest import FileReport, Incoming, pictures_of
+from pictures.errors import PictureError
 
 Reader = Callable[..., Rows]
 
@@ -76,8 +77,10 @@ def _joined(files: Sequence[Incoming], rows: Rows) -> Arrival:
             left_out.append(FileReport(row.path, MISSING, None, detail))
         else:
             given[path] = _sum(given[path], row) if path in given else row
-    by_path = {file.path: file for file in files}
-    named = [replace(by_path[path], given=row) for path, row in given.items()]
+    by_path: dict[str, list[Incoming]] = {}
+    for file in files:
+        by_path.setdefault(file.path, []).append(file)
+    named = [replace(file, given=row) for path, row in given.items() for file in by_path[path]]
     return Arrival([*named, *(file for file in files if file.path not in given)], left_out)
 
 
@@ -123,10 +126,13 @@ def _captions_among(files: Sequence[Incoming]) -> Incoming | None:
 
 def _has_captions(file: Incoming) -> bool:
     """Whether a file of a promising name is what its name says."""
-    with file.local() as path:
-        if path.suffix == ".json":
-            return _json_reader(path) is not None
-        return path.suffix != ".txt" or _is_flickr8k(path)
+    try:
+        with file.local() as path:
+            if path.suffix == ".json":
+                return _json_reader(path) is not None
+            return path.suffix != ".txt" or _is_flickr8k(path)
+    except PictureError:  # It cannot be unpacked, and so its report will say.
+        return False
 
 
 def _reader(file: Path) -> Reader:

@@ -133,6 +133,28 @@ def test_whatever_is_hostile_is_refused_by_itself(
     assert not (tmp_path / "up.jpg").exists()
 
 
+def test_two_members_of_one_name_are_two_items(
+    imported: Imported, database: Database, jpeg: bytes, photo: Photo, tmp_path: Path
+) -> None:
+    file = packed(tmp_path / "a.zip", {"boats.jpg": jpeg, "boats.txt": b"Boats"})
+    with zipfile.ZipFile(file, "a") as target, pytest.warns(UserWarning, match="Duplicate"):
+        target.writestr("boats.jpg", photo(tmp_path / "b.jpg", 2).read_bytes())
+    imported(file)
+    with database.reading() as session:
+        assert session.scalars(select(Item.path)).all() == ["boats.jpg", "boats.jpg"]
+        assert session.scalars(select(Caption.text)).all() == ["Boats", "Boats"]
+
+
+@pytest.mark.parametrize("name", ["captions.json", "captions.txt", "captions.jsonl"])
+def test_captions_that_cannot_be_unpacked_end_nothing_but_themselves(
+    name: str, jpeg: bytes, tmp_path: Path
+) -> None:
+    text = json.dumps({"images": [], "filler": "x" * 400})
+    file = packed(tmp_path / "a.zip", {"boats.jpg": jpeg, name: text.encode()}, zipfile.ZIP_STORED)
+    file.write_bytes(file.read_bytes().replace(b"x" * 300, b"y" * 300, 1))
+    assert [one.path for one in arriving(file, staging=tmp_path).files] == ["boats.jpg", name]
+
+
 def test_a_damaged_member_is_corrupt_and_the_others_get_in(
     imported: Imported, jpeg: bytes, photo: Photo, tmp_path: Path
 ) -> None:

@@ -28,7 +28,7 @@ def test_who_makes_a_collection_sees_it(reviewer: Visitor) -> None:
     page = reviewer.get(made.location).text
     assert "Holiday" in page
     assert "Be kind." in page
-    assert "Drop photos or folders here" in page
+    assert "Drop photos, folders or zips here" in page
 
 
 def test_a_name_that_is_taken_is_a_conflict(admin: Visitor, collection: int) -> None:
