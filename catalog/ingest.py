@@ -16,7 +16,7 @@ from catalog.errors import InvalidInput, NotFound
 from catalog.imports.rows import GivenItem
 from catalog.imports.storing import keep
 from catalog.items import lock, next_position
-from catalog.schema import Collection, Image, Item
+from catalog.schema import Collection, Image, Item, User
 from catalog.text import storable
 from pictures.errors import CorruptPicture, PictureError
 from pictures.intake import Measured
@@ -74,16 +74,19 @@ def ingest(
     decoder: DecodingProcess,
     collection_id: int,
     files: Iterable[Incoming],
+    *,
+    user: User | None = None,
 ) -> Iterator[FileReport]:
     """Import files one after the other, each in a transaction of its own, and report on each.
 
-    A bad file ends nothing: its report names the reason and the next file goes on.
+    A bad file ends nothing: its report names the reason and the next file goes on. `user` is who imports,
+    None the command line.
     """
     for file in files:
         path = _storable(file.path)
         try:
             with file.local() as source:
-                report = _ingest_one(database, blobs, decoder, collection_id, source, path, file.given)
+                report = _ingest_one(database, blobs, decoder, collection_id, source, path, file.given, user)
             yield report
         except PictureError as error:
             yield FileReport(path=path, status=error.reason, item_id=None, detail=str(error))
@@ -127,6 +130,7 @@ def _ingest_one(
     source: Path,
     path: str,
     given: GivenItem | None,
+    user: User | None,
 ) -> FileReport:
     measured = decoder.measure(source)
     # The large writes happen before the transaction, so that no lock is held meanwhile.
@@ -142,7 +146,7 @@ def _ingest_one(
                 raise NotFound(f"there is no collection {collection_id}; it was deleted during the import")
             image, known = _image(session, measured, rendition)
             item, report = _item(session, collection_id, image, measured, path, known)
-            return _with_captions(session, item, given, report)
+            return _with_captions(session, item, given, report, user)
     except BaseException:
         remove_blobs(database, blobs, [measured.sha256, rendition])
         raise
@@ -200,10 +204,12 @@ def _item(
     return item, FileReport(path=path, status=IMPORTED, item_id=item.id, detail=detail)
 
 
-def _with_captions(session: Session, item: Item, given: GivenItem | None, report: FileReport) -> FileReport:
+def _with_captions(
+    session: Session, item: Item, given: GivenItem | None, report: FileReport, user: User | None
+) -> FileReport:
     if given is None:
         return report
     lock(session, item.id)
-    added = keep(session, item, given)
+    added = keep(session, item, given, user=user)
     said = f"{added} caption{'s' if added != 1 else ''} came along"
     return replace(report, detail=f"{report.detail}; {said}" if report.detail else said)

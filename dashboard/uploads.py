@@ -9,6 +9,7 @@ from werkzeug.datastructures import FileStorage
 from catalog.errors import InvalidInput
 from catalog.imports.arrivals import Arrival, arriving, is_zip
 from catalog.ingest import FileReport, Incoming, ingest
+from catalog.schema import User
 from catalog.text import storable
 from dashboard.services import Services
 from pictures.errors import PictureError, RefusedPicture
@@ -19,9 +20,9 @@ STAGED_NAME_LENGTH = 60  # characters; file systems allow 255 bytes
 
 
 def import_uploads(
-    services: Services, collection_id: int, uploads: Sequence[FileStorage]
+    services: Services, collection_id: int, uploads: Sequence[FileStorage], user: User | None
 ) -> list[FileReport]:
-    """Import uploaded files into a collection, in transactions of their own, and report on each."""
+    """Import files that a user uploads into a collection, in transactions of their own; report on each."""
     settings = services.settings
     settings.cache.mkdir(parents=True, exist_ok=True)
     with (
@@ -32,7 +33,9 @@ def import_uploads(
         for number, upload in enumerate(uploads):
             arrival = _arrival(_stage(upload, Path(folder, str(number))), settings.cache)
             reports += arrival.left_out
-            reports += ingest(services.database, services.blobs, decoder, collection_id, arrival.files)
+            reports += ingest(
+                services.database, services.blobs, decoder, collection_id, arrival.files, user=user
+            )
         return reports
 
 

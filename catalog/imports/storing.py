@@ -5,13 +5,14 @@ from sqlalchemy.orm import Session
 
 from catalog import captions, history
 from catalog.imports.rows import GivenItem
-from catalog.schema import Caption, Item
+from catalog.schema import Caption, Item, User
 
 
-def keep(session: Session, item: Item, given: GivenItem) -> int:
+def keep(session: Session, item: Item, given: GivenItem, *, user: User | None) -> int:
     """Add what the item lacks of it, in the caller's transaction; returns how many captions were added.
 
     What is there already stays: importing a file twice adds nothing, and what people did since is theirs.
+    `user` is who imports, None the command line.
     """
     item.external_id = item.external_id or given.external_id
     item.rights = item.rights or given.rights
@@ -27,7 +28,7 @@ def keep(session: Session, item: Item, given: GivenItem) -> int:
         caption = Caption(item_id=item.id, **vars(one))
         session.add(caption)
         session.flush()
-        history.append(session, caption, action="imported", was=history.NOTHING, user=None)
+        history.append(session, caption, action="imported", was=history.NOTHING, user=user)
         added += 1
     if added:
         session.flush()

@@ -82,7 +82,7 @@ def upload(collection_id: int, files_data: dict[str, Any]) -> dict[str, list[Fil
     """Import pictures; the answer says of each file what became of it."""
     with services().database.reading() as session:
         collections.get(session, collection_id, viewer=viewer())
-    return {"files": import_uploads(services(), collection_id, files_data["files"])}
+    return {"files": import_uploads(services(), collection_id, files_data["files"], viewer())}
 
 
 @blueprint.get("/<int:collection_id>/export")

@@ -55,6 +55,9 @@ class CaptionOut(Schema):
     version = Integer()
     job_id = Integer(allow_none=True)
     checkpoint_id = Integer(allow_none=True)
+    model = String(
+        allow_none=True, metadata={"description": "The captioner that an imported caption is from."}
+    )
     created_at = DateTime()
     updated_at = DateTime()
 

@@ -74,6 +74,9 @@ def test_a_zip_is_unpacked_and_its_files_are_reported(admin: Visitor, collection
     }
     items = admin.call("GET", f"/collections/{collection}/items").json["items"]
     assert [item["caption"] and item["caption"]["text"] for item in items] == ["A mill", None, None]
+    page = admin.get(f"/items/{items[0]['item']['id']}").text
+    assert "imported it" in page
+    assert "the command line" not in page
 
 
 def test_a_picture_beyond_the_limit_of_pixels_is_refused(admin: Visitor, collection: int) -> None:
