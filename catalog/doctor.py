@@ -77,12 +77,15 @@ class Doctor:
             return session.scalars(query).all()
 
     def _picture(self, image: Image) -> Iterator[Finding]:
-        if trouble := self._trouble(image.sha256):
+        of_original, of_rendition = self._trouble(image.sha256), self._trouble(image.rendition)
+        # Somebody may have deleted the picture since its row was read.
+        if not (of_original or of_rendition) or (name := self._name(image)) is None:
+            return
+        if of_original:
             remedy = "restore it from a backup, or import the picture again"
-            yield self._set_aside(image.sha256, f"the original of {self._name(image)} {trouble}", remedy)
-        elif trouble := self._trouble(image.rendition):
-            problem = f"the rendition of {self._name(image)} {trouble}"
-            yield self._made_again(image, problem)
+            yield self._set_aside(image.sha256, f"the original of {name} {of_original}", remedy)
+        else:
+            yield self._made_again(image, f"the rendition of {name} {of_rendition}")
 
     def _trouble(self, key: str) -> str | None:
         """What is wrong with a blob, if anything."""
@@ -90,12 +93,12 @@ class Doctor:
             return "is missing"
         return "is damaged" if self.every_byte and not self.blobs.is_whole(key) else None
 
-    def _name(self, image: Image) -> str:
+    def _name(self, image: Image) -> str | None:
+        """A picture by the path of its first item, if it has one; None when the picture is gone."""
         with self.database.reading() as session:
-            path = session.scalar(
-                select(Item.path).where(Item.image_id == image.id).order_by(Item.id).limit(1)
-            )
-        return f"{path or 'a picture that no item has'} ({image.sha256[:12]})"
+            first = select(Item.path).where(Item.image_id == Image.id).order_by(Item.id).limit(1)
+            row = session.execute(select(first.scalar_subquery()).where(Image.id == image.id)).first()
+        return f"{row[0] or 'a picture that no item has'} ({image.sha256[:12]})" if row else None
 
     def _set_aside(self, key: str, problem: str, remedy: str) -> Finding:
         """Of damaged bytes nothing is thrown away, but the place is free for good ones."""
@@ -110,7 +113,8 @@ class Doctor:
             rendition = self.decoder.measure(self.blobs.path(image.sha256)).rendition
         except PictureError as error:
             return Finding(problem, f"it cannot be made again: {error}")
-        self.blobs.delete(image.rendition)
+        if self.blobs.exists(image.rendition):
+            self.blobs.set_aside(image.rendition)
         with self.database.writing() as session:
             key = self.blobs.put(rendition)
             session.execute(update(Image).where(Image.id == image.id).values(rendition=key))
@@ -147,10 +151,12 @@ class Doctor:
 
     def _jobs(self) -> Iterator[Finding]:
         with self.database.reading() as session:
-            jobs = session.scalars(select(Job).order_by(Job.id)).all()
-        for job in jobs:
+            job_ids = session.scalars(select(Job.id).order_by(Job.id)).all()
+        for job_id in job_ids:
             with self._session() as session:
-                findings = self._job(session, job)
+                # While it is locked, no worker changes its counters or the items that they count.
+                job = session.get(Job, job_id, with_for_update=True)
+                findings = self._job(session, job) if job else []
             yield from findings
 
     def _job(self, session: Session, job: Job) -> list[Finding]:
@@ -178,7 +184,12 @@ class Doctor:
             found = session.execute(query).all()
             if self.repair:
                 for rows in _pages(found):
-                    refresh_review_state(session, [row.id for row in rows])
+                    ids = [row.id for row in rows]
+                    # A reviewer who is about to save is waited for, and then counted.
+                    session.execute(
+                        select(Item.id).where(Item.id.in_(ids)).order_by(Item.id).with_for_update()
+                    )
+                    refresh_review_state(session, ids)
         for row in found:
             problem = (
                 f"{row.path} (item {row.id}) counts as {row.review_state}, but its captions say otherwise"

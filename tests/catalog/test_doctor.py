@@ -14,7 +14,7 @@ from catalog.blobs import BlobStore
 from catalog.commands import doctor_command, import_command
 from catalog.database import Database
 from catalog.doctor import Doctor, Finding
-from catalog.ingest import ingest, pictures_of
+from catalog.ingest import ingest, pictures_of, remove_blobs
 from catalog.schema import (
     Checkpoint,
     Chunk,
@@ -112,6 +112,28 @@ def test_a_damaged_original_is_kept_aside_until_a_good_one_comes(
         collection_id = session.scalars(select(Collection.id)).one()
     list(ingest(database, blobs, decoder, collection_id, pictures_of(tmp_path / "photos")))
     assert examined() == []
+
+
+def test_a_picture_that_somebody_deletes_meanwhile_is_not_missed(
+    image: Image,
+    blobs: BlobStore,
+    database: Database,
+    decoder: DecodingProcess,
+    photo: Photo,
+    tmp_path: Path,
+) -> None:
+    photo(tmp_path / "photos" / "pier.jpg", 2)
+    with database.reading() as session:
+        collection_id = session.scalars(select(Collection.id)).one()
+    list(ingest(database, blobs, decoder, collection_id, pictures_of(tmp_path / "photos")))
+    blobs.delete(image.rendition)
+    findings = Doctor(database=database, blobs=blobs, decoder=decoder).findings()
+    assert "boats.jpg" in next(findings).problem
+    with database.writing() as session:
+        pier = session.scalars(select(Item).where(Item.path == "pier.jpg")).one()
+        keys = items.remove(session, pier, user=None)
+    remove_blobs(database, blobs, keys)
+    assert list(findings) == []
 
 
 def test_a_checkpoints_files_belong_to_it_and_are_missed(
