@@ -12,6 +12,7 @@ from catalog.blobs import BlobStore
 from catalog.chunks import Claim, Written
 from catalog.database import Database
 from catalog.schema import Checkpoint, CheckpointState, Image, Item, Role, User
+from pictures.sandbox import DecodingProcess
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -33,6 +34,12 @@ def session(database: Database) -> Iterator[Session]:
     """A writing session that is rolled back at the end."""
     with database.writing_session() as session:
         yield session
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[DecodingProcess]:
+    with DecodingProcess() as decoder:
+        yield decoder
 
 
 @pytest.fixture

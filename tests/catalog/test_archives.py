@@ -3,7 +3,7 @@
 import json
 import stat
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,12 +21,6 @@ from pictures.sandbox import DecodingProcess
 
 Photo = Callable[..., Path]
 Imported = Callable[..., dict[str, str]]
-
-
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[DecodingProcess]:
-    with DecodingProcess() as decoder:
-        yield decoder
 
 
 @pytest.fixture

@@ -25,12 +25,6 @@ from pictures.sandbox import DecodingProcess
 Photo = Callable[..., Path]
 
 
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[DecodingProcess]:
-    with DecodingProcess() as decoder:
-        yield decoder
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def other(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """An empty place to restore into: a database without tables."""

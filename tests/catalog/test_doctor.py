@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,12 +32,6 @@ from pictures.sandbox import DecodingProcess
 
 Photo = Callable[..., Path]
 Examined = Callable[..., list[Finding]]
-
-
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[DecodingProcess]:
-    with DecodingProcess() as decoder:
-        yield decoder
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,12 +25,6 @@ from catalog.schema import Caption, CaptionState, Item, Origin, ReviewState
 from pictures.sandbox import DecodingProcess
 
 Photo = Callable[..., Path]
-
-
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[DecodingProcess]:
-    with DecodingProcess() as decoder:
-        yield decoder
 
 
 @pytest.fixture

@@ -18,12 +18,6 @@ from pictures.sandbox import DecodingProcess
 Photo = Callable[..., Path]
 
 
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[DecodingProcess]:
-    with DecodingProcess() as decoder:
-        yield decoder
-
-
 @pytest.fixture
 def collection_id(database: Database) -> int:
     with database.writing() as session:
