@@ -127,6 +127,17 @@ def test_whatever_is_hostile_is_refused_by_itself(
     assert not (tmp_path / "up.jpg").exists()
 
 
+def test_an_encrypted_member_is_refused_by_its_entry(jpeg: bytes, tmp_path: Path) -> None:
+    file = packed(tmp_path / "a.zip", {"open.jpg": jpeg, "secret.jpg": jpeg})
+    content = bytearray(file.read_bytes())
+    content[content.rindex(b"PK\x01\x02") + 8] |= 1  # the flags of the last entry
+    file.write_bytes(content)
+    arrival = arriving(file, staging=tmp_path)
+    assert [one.path for one in arrival.files] == ["open.jpg"]
+    assert [(one.path, one.status) for one in arrival.left_out] == [("secret.jpg", "refused")]
+    assert "without a password" in arrival.left_out[0].detail
+
+
 def test_two_members_of_one_name_are_two_items(
     imported: Imported, database: Database, jpeg: bytes, photo: Photo, tmp_path: Path
 ) -> None:
