@@ -19,7 +19,7 @@ from sqlalchemy.types import TypeEngine
 from catalog.blobs import BlobStore
 from catalog.database import Database, last_ids, migrate, set_last_ids
 from catalog.errors import Conflict, InvalidInput
-from catalog.schema import Base, Checkpoint, Image
+from catalog.schema import BLOB_KEYS, Base
 
 FORMAT = 1
 ABOUT = "recaption.json"
@@ -97,9 +97,8 @@ def _plain(value: Any) -> Any:
 
 def _keys(connection: Connection) -> Iterator[str]:
     """The blobs that the rows need, each once."""
-    columns = (Image.sha256, Image.rendition, Checkpoint.weights_sha256, Checkpoint.description_sha256)
     seen: set[str] = set()
-    for column in columns:
+    for column in BLOB_KEYS:
         for key in connection.execution_options(yield_per=ROWS_AT_A_TIME).scalars(select(column)):
             if key not in seen:
                 seen.add(key)
@@ -158,7 +157,8 @@ def _fill(database: Database, blobs: BlobStore, archive: tarfile.TarFile, about:
             if folder == "tables":
                 _insert(connection, tables[name.removesuffix(".jsonl")], _content(archive, member))
             elif folder == "blobs":
-                _store(blobs, name, _content(archive, member))
+                if blobs.put(_content(archive, member)) != name:
+                    raise InvalidInput(f"blob {name} is damaged in the backup")
                 count += 1
             complete = member.name == LAST
         if not complete:
@@ -183,12 +183,3 @@ def _typed(value: Any, type_: TypeEngine[Any]) -> Any:
     if isinstance(value, str) and isinstance(type_, DateTime):
         return datetime.fromisoformat(value)
     return base64.b64decode(value) if isinstance(value, str) and isinstance(type_, LargeBinary) else value
-
-
-def _store(blobs: BlobStore, key: str, content: IO[bytes]) -> None:
-    with tempfile.NamedTemporaryFile() as file:
-        while piece := content.read(1 << 20):
-            file.write(piece)
-        file.flush()
-        if blobs.put(Path(file.name)) != key:
-            raise InvalidInput(f"blob {key} is damaged in the backup")

@@ -6,8 +6,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from catalog.errors import InvalidInput, MissingBlob
 
@@ -25,8 +26,11 @@ class BlobStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def put(self, source: Path | bytes) -> str:
-        """Store a file or bytes and return the SHA-256. Bytes already there are left as they are."""
+    def put(self, source: Path | bytes | IO[bytes]) -> str:
+        """Store a file, bytes or the rest of a stream, and return the SHA-256.
+
+        Bytes already there are left as they are.
+        """
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor, staged = tempfile.mkstemp(prefix=STAGED, dir=self.folder)
         try:
@@ -75,10 +79,7 @@ class BlobStore:
 
     def stored_at(self, sha256: str) -> float:
         """When the blob was stored, in seconds since 1970; now, when it is gone."""
-        try:
-            return self.path(sha256).stat().st_mtime
-        except FileNotFoundError:
-            return time.time()
+        return _modified(self.path(sha256)) or time.time()
 
     def set_aside(self, sha256: str) -> Path:
         """Keep a blob's bytes under `damaged/`, where nothing reads them; the key is free for good ones."""
@@ -89,7 +90,7 @@ class BlobStore:
     def left_overs(self, *, older_than: float) -> Iterator[Path]:
         """Files that a killed process never finished storing, at least so many seconds old."""
         for path in self.folder.glob(f"{STAGED}*"):
-            if time.time() - path.stat().st_mtime > older_than:
+            if (_modified(path) or time.time()) < time.time() - older_than:
                 yield path
 
     @contextmanager
@@ -102,7 +103,7 @@ class BlobStore:
     def delete(self, sha256: str) -> None:
         """Remove a blob, unless a backup is being made."""
         recently = time.time() - KEPT_AT_MOST
-        if not any(mark.stat().st_mtime > recently for mark in self.folder.glob(f"{KEPT}*")):
+        if not any((_modified(mark) or 0) > recently for mark in self.folder.glob(f"{KEPT}*")):
             self.path(sha256).unlink(missing_ok=True)
 
     def keys(self) -> Iterator[str]:
@@ -111,14 +112,20 @@ class BlobStore:
             yield path.name
 
 
-def _copy(source: Path | bytes, target: BinaryIO) -> str:
-    digest = hashlib.sha256()
-    if isinstance(source, bytes):
-        digest.update(source)
-        target.write(source)
-        return digest.hexdigest()
-    with source.open("rb") as file:
-        while piece := file.read(COPY_SIZE):
-            digest.update(piece)
-            target.write(piece)
+def _copy(source: Path | bytes | IO[bytes], target: IO[bytes]) -> str:
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            return _copy(file, target)
+    digest, stream = hashlib.sha256(), BytesIO(source) if isinstance(source, bytes) else source
+    while piece := stream.read(COPY_SIZE):
+        digest.update(piece)
+        target.write(piece)
     return digest.hexdigest()
+
+
+def _modified(path: Path) -> float | None:
+    """When a file was last written, in seconds since 1970; None when somebody has removed it meanwhile."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return None

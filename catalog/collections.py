@@ -1,14 +1,26 @@
 """Collections: made, listed, shared and deleted."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, delete, func, or_, select, true
+from sqlalchemy import ColumnElement, delete, func, select, true
 from sqlalchemy.orm import Session
 
 from catalog.errors import Conflict, InvalidInput, NotFound
 from catalog.fence import fence
-from catalog.schema import Chunk, Collection, Image, Item, Job, Membership, ReviewState, Role, Tombstone, User
+from catalog.schema import (
+    BLOB_KEYS,
+    Chunk,
+    Collection,
+    Image,
+    Item,
+    Job,
+    Membership,
+    ReviewState,
+    Role,
+    Tombstone,
+    User,
+)
 from catalog.text import storable
 
 NAME_LENGTH = 255
@@ -131,10 +143,14 @@ def remove_unused_images(session: Session, image_ids: Sequence[int]) -> list[str
     return sorted(keys)
 
 
+def used_blobs(session: Session, keys: Iterable[str]) -> set[str]:
+    """Those of the blobs that some row still needs."""
+    return {key for column in BLOB_KEYS for key in session.scalars(select(column).where(column.in_(keys)))}
+
+
 def blob_is_used(session: Session, key: str) -> bool:
-    """Whether an image still holds the blob as its original or its rendition."""
-    used = select(Image.id).where(or_(Image.sha256 == key, Image.rendition == key))
-    return session.scalar(used.limit(1)) is not None
+    """Whether some row still needs the blob."""
+    return bool(used_blobs(session, [key]))
 
 
 def _counts(session: Session, collection_ids: Sequence[int]) -> dict[int, dict[ReviewState, int]]:

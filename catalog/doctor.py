@@ -1,7 +1,6 @@
 """The doctor: finds what crashes, full disks and stray hands left behind, and repairs what it can."""
 
 import time
-from collections.abc import Collection as Keys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -13,7 +12,9 @@ from sqlalchemy.orm import Session
 
 from catalog.blobs import BlobStore
 from catalog.captions import derived_review_state, refresh_review_state
-from catalog.database import Database, lock_content
+from catalog.collections import used_blobs
+from catalog.database import Database
+from catalog.ingest import remove_blobs
 from catalog.jobs import UNFINISHED
 from catalog.schema import (
     Checkpoint,
@@ -132,7 +133,7 @@ class Doctor:
     def _orphans(self) -> Iterator[Finding]:
         for keys in _pages(self.blobs.keys()):
             with self.database.reading() as session:
-                used = _used(session, keys)
+                used = used_blobs(session, keys)
             for key in keys:
                 if key not in used and time.time() - self.blobs.stored_at(key) > ORPHAN_AGE:
                     yield self._removed(key)
@@ -143,10 +144,7 @@ class Doctor:
 
     def _removed(self, key: str) -> Finding:
         if self.repair:
-            with self.database.writing() as session:
-                lock_content(session, key)
-                if key not in _used(session, [key]):
-                    self.blobs.delete(key)
+            remove_blobs(self.database, self.blobs, [key])
         return self._mended(f"blob {key} belongs to nothing", "removed")
 
     def _jobs(self) -> Iterator[Finding]:
@@ -207,15 +205,6 @@ def _pages(rows: Iterable[Row]) -> Iterator[list[Row]]:
     rest = iter(rows)
     while page := list(islice(rest, ROWS_AT_A_TIME)):
         yield page
-
-
-def _used(session: Session, keys: Keys[str]) -> set[str]:
-    """Those of the blobs that an image or a checkpoint needs."""
-    used: set[str] = set()
-    columns = (Image.sha256, Image.rendition, Checkpoint.weights_sha256, Checkpoint.description_sha256)
-    for column in columns:
-        used.update(session.scalars(select(column).where(column.in_(keys))))
-    return used
 
 
 def _counted(session: Session, job: Job) -> dict[str, int]:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -23,6 +23,7 @@ from pictures.intake import Measured
 from pictures.sandbox import DecodingProcess
 
 IMPORTED, DUPLICATE, ALREADY_HERE = "imported", "duplicate", "already here"
+STAGED_NAME_LENGTH = 60  # characters; file systems allow 255 bytes
 STORED = (IMPORTED, DUPLICATE, ALREADY_HERE)
 
 
@@ -51,6 +52,11 @@ class FileReport:
     @property
     def stored(self) -> bool:
         return self.status in STORED
+
+
+def staged_name(path: str) -> str:
+    """What a file of this path may be called while it waits on this disk, in a folder of its own."""
+    return PurePosixPath(path).name[-STAGED_NAME_LENGTH:]
 
 
 def pictures_of(source: Path) -> list[Incoming]:

@@ -346,6 +346,10 @@ class Checkpoint(Base):
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
+# Everything that rows keep as blobs.
+BLOB_KEYS = (Image.sha256, Image.rendition, Checkpoint.weights_sha256, Checkpoint.description_sha256)
+
+
 class Job(Base):
     """Work that a user started. The counters change in the transaction that records the work."""
 

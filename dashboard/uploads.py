@@ -1,14 +1,14 @@
 """Files that a browser sends, zips among them: staged on this disk, then imported one by one."""
 
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from werkzeug.datastructures import FileStorage
 
 from catalog.errors import InvalidInput
 from catalog.imports.arrivals import Arrival, arriving, is_zip
-from catalog.ingest import FileReport, Incoming, ingest
+from catalog.ingest import FileReport, Incoming, ingest, staged_name
 from catalog.schema import User
 from catalog.text import storable
 from dashboard.services import Services
@@ -16,7 +16,6 @@ from pictures.errors import PictureError, RefusedPicture
 from pictures.sandbox import DecodingProcess
 
 PATH_LENGTH = 1_000  # characters
-STAGED_NAME_LENGTH = 60  # characters; file systems allow 255 bytes
 
 
 def import_uploads(
@@ -59,6 +58,6 @@ def _arrival(file: Incoming, staging: Path) -> Arrival:
 def _stage(upload: FileStorage, folder: Path) -> Incoming:
     path = item_path(upload.filename)
     folder.mkdir()
-    source = folder / PurePosixPath(path).name[-STAGED_NAME_LENGTH:]
+    source = folder / staged_name(path)
     upload.save(source)
     return Incoming(source=source, path=path)

@@ -73,11 +73,10 @@ class TrainingConfig:
     rate rises over the first `warmup` of all updates, then follows the schedule; longer gradients than
     `clip_norm` are cut (0: none). Blocks of the encoder that learn begin after `frozen_epochs`, when the
     decoder has a direction to give. The self-critical epochs follow the `epochs` of teacher forcing, on
-    images with all their captions; in them the encoder learns only if its self-critical rate is above 0.
-    What they reward is CIDEr-D and, with this weight, BLEU-4.
-    A stage ends early after `patience` epochs that validate no better (0: never); the next one goes on
-    from its last weights. In the end the weights of the `averaged_epochs` best epochs are averaged, and
-    kept if they validate better.
+    images with all their captions; in them the encoder learns only if its self-critical rate is above 0,
+    and what they reward is CIDEr-D plus `self_critical_bleu` times BLEU-4. A stage ends early after
+    `patience` epochs that validate no better (0: never); the next one goes on from its last weights. In the
+    end the weights of the `averaged_epochs` best epochs are averaged, and kept if they validate better.
     """
 
     epochs: int = _bounded(20, 0, 10_000)

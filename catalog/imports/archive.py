@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from catalog.errors import InvalidInput
 from catalog.imports.rows import photo_path
-from catalog.ingest import FileReport, Incoming
+from catalog.ingest import FileReport, Incoming, staged_name
 from pictures.errors import CorruptPicture, RefusedPicture
 
 MAX_MEMBERS = 200_000
@@ -20,7 +20,6 @@ MAX_RATIO = 200
 HARMLESS = 256 << 20  # bytes of a member
 HARMLESS_IN_ALL = 10 << 30  # bytes
 PIECE = 1 << 20  # bytes read at a time
-NAME_LENGTH = 60  # characters; file systems allow 255 bytes
 LOCAL_HEADER = 30  # bytes, and the name, stand before those of a member
 ENCRYPTED = 0x1
 
@@ -35,7 +34,7 @@ class Member(Incoming):
     @contextmanager
     def local(self) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(dir=self.archive.staging, prefix="zip-") as folder:
-            file = Path(folder, PurePosixPath(self.path).name[-NAME_LENGTH:])
+            file = Path(folder, staged_name(self.path))
             self.archive.unpack(self.info, file)
             yield file
 

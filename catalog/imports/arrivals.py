@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from catalog.errors import InvalidInput
 from catalog.imports import coco, csv, flickr8k, imagefolder, jsonl, sidecars
 from catalog.imports.archive import Member, members_of
-from catalog.imports.rows import BadRow, GivenItem, Rows, json_lines, read_json
+from catalog.imports.rows import BadRow, GivenItem, Rows, json_lines
 from catalog.ingest import FileReport, Incoming, pictures_of
 from pictures.errors import PictureError
 
@@ -129,7 +129,7 @@ def _has_captions(file: Incoming) -> bool:
     try:
         with file.local() as path:
             if path.suffix == ".json":
-                return _json_reader(path) is not None
+                return coco.has_captions(path)
             return path.suffix != ".txt" or _is_flickr8k(path)
     except PictureError:  # It cannot be unpacked, and so its report will say.
         return False
@@ -142,23 +142,11 @@ def _reader(file: Path) -> Reader:
         return imagefolder.read if "file_name" in first else jsonl.read
     if file.suffix == ".csv":
         return imagefolder.read if file.name in imagefolder.FILES else csv.read
-    if file.suffix == ".json" and (reader := _json_reader(file)):
-        return reader
+    if file.suffix == ".json":
+        return coco.read
     if _is_flickr8k(file):
         return flickr8k.read
     raise InvalidInput(f"{str(file)!r} is no file of captions in a known format; docs/import.md lists them")
-
-
-def _json_reader(file: Path) -> Reader | None:
-    try:
-        content = read_json(file)
-    except InvalidInput:
-        return None
-    if not isinstance(content, dict) or not isinstance(content.get("images"), list):
-        return None
-    if "annotations" in content:
-        return coco.read_coco
-    return coco.read_karpathy if any("sentences" in image for image in content["images"][:1]) else None
 
 
 def _is_flickr8k(file: Path) -> bool:

@@ -3,7 +3,6 @@
 import csv
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
 
 from catalog.errors import InvalidInput
 from catalog.exports.csv import unguarded
@@ -11,26 +10,22 @@ from catalog.imports.rows import (
     BadRow,
     GivenItem,
     Rows,
-    caption,
-    language,
-    one_of,
+    described_caption,
+    given_items,
     photo_path,
     short_text,
 )
-from catalog.schema import CaptionKind, CaptionState, Origin
 
 FILE = "captions.csv"
 PHOTO_COLUMNS = ("path", "file_name", "image", "filename")
 TEXT_COLUMNS = ("caption", "text")
+DESCRIBING_COLUMNS = ("language", "kind", "state", "origin")
 
 
 def read(file: Path, *, captioned_by: str | None = None) -> Rows:
     """A row a caption; the rows of a photo add up. Raises InvalidInput for a table without such a header."""
-    for place, row in table_rows(file, PHOTO_COLUMNS, TEXT_COLUMNS):
-        try:
-            yield row if isinstance(row, BadRow) else _item(place, row, captioned_by)
-        except InvalidInput as error:
-            yield BadRow(place, str(error))
+    rows = table_rows(file, PHOTO_COLUMNS, TEXT_COLUMNS)
+    return given_items(rows, lambda place, row: _item(place, row, captioned_by))
 
 
 def table_rows(file: Path, *columns: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str] | BadRow]]:
@@ -60,22 +55,12 @@ def table_rows(file: Path, *columns: tuple[str, ...]) -> Iterator[tuple[str, dic
 
 def _item(place: str, row: dict[str, str], captioned_by: str | None) -> GivenItem:
     text = row[str(_column(row, TEXT_COLUMNS))]
-    known: dict[str, Any] = {}
-    if row.get("language"):
-        known["language"] = language(row["language"])
-    if row.get("kind"):
-        known["kind"] = one_of(CaptionKind, row["kind"], "kind")
-    if row.get("state"):
-        known["state"] = one_of(CaptionState, row["state"], "state")
-    if row.get("origin"):
-        known["origin"] = one_of(Origin, row["origin"], "origin")
-    stated = "state" in known or "origin" in known
+    # An empty cell says nothing.
+    fields = {name: row[name] for name in DESCRIBING_COLUMNS if row.get(name)} | {"text": text}
     return GivenItem(
         place=place,
         path=photo_path(row[str(_column(row, PHOTO_COLUMNS))]),
-        captions=(caption(text, captioned_by=None if stated else captioned_by, **known),)
-        if text.strip()
-        else (),
+        captions=(described_caption(fields, captioned_by=captioned_by),) if text.strip() else (),
         external_id=short_text(row.get("external_id"), "external_id"),
     )
 

@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from catalog.errors import InvalidInput
 from catalog.imports.csv import table_rows
-from catalog.imports.rows import BadRow, GivenItem, Rows, caption, json_lines, metadata, photo_path
+from catalog.imports.rows import GivenItem, Rows, caption, given_items, json_lines, metadata, photo_path
 
 FILES = ("metadata.jsonl", "metadata.csv")
 PHOTO_COLUMNS = ("file_name",)
@@ -15,11 +14,8 @@ TEXT_COLUMNS = ("text", "caption", "captions", "prompt", "description")
 
 def read(file: Path, *, captioned_by: str | None = None) -> Rows:
     """A row a photo; its text may be a list of several. Other columns are kept as metadata."""
-    for place, row in json_lines(file) if file.suffix == ".jsonl" else table_rows(file, PHOTO_COLUMNS):
-        try:
-            yield row if isinstance(row, BadRow) else _item(place, row, captioned_by)
-        except InvalidInput as error:
-            yield BadRow(place, str(error))
+    rows = json_lines(file) if file.suffix == ".jsonl" else table_rows(file, PHOTO_COLUMNS)
+    return given_items(rows, lambda place, row: _item(place, row, captioned_by))
 
 
 def _item(place: str, row: dict[str, Any], captioned_by: str | None) -> GivenItem:

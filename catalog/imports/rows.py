@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
@@ -66,6 +66,31 @@ def caption(text: object, *, captioned_by: str | None, **known: Any) -> GivenCap
     return GivenCaption(text=captions.clean(text), **known)
 
 
+def described_caption(fields: Mapping[str, Any], *, captioned_by: str | None) -> GivenCaption:
+    """A caption with what a format of ours says of it; one without origin and state as `caption` has it.
+
+    Raises InvalidInput.
+    """
+    known: dict[str, Any] = {
+        "kind": one_of(CaptionKind, fields.get("kind", CaptionKind.CAPTION), "kind"),
+        "language": language(fields.get("language", "en")),
+    }
+    if "origin" not in fields and "state" not in fields:
+        return caption(fields.get("text"), captioned_by=captioned_by, **known)
+    version = fields.get("version", 1)
+    if type(version) is not int or not 1 <= version < 2**31:
+        raise InvalidInput(f"version is {version!r:.60}; it must be a whole number from 1 on")
+    return caption(
+        fields.get("text"),
+        captioned_by=None,
+        **known,
+        state=one_of(CaptionState, fields.get("state", CaptionState.ACCEPTED), "state"),
+        origin=one_of(Origin, fields.get("origin", Origin.IMPORTED), "origin"),
+        version=version,
+        model=short_text(fields.get("checkpoint"), "checkpoint"),
+    )
+
+
 def photo_path(value: object) -> str:
     """The path of a photo below the folder, with slashes. Raises InvalidInput for one that leads out."""
     if not isinstance(value, str) or not value.strip():
@@ -119,7 +144,7 @@ def read_json(file: Path) -> Any:
     """A whole JSON file. Raises InvalidInput."""
     try:
         return json.loads(file.read_text(encoding="utf-8-sig"))
-    except (ValueError, OSError) as error:
+    except (ValueError, RecursionError, OSError) as error:
         raise InvalidInput(f'"{file}" cannot be read as JSON: {error}') from error
 
 
@@ -133,6 +158,15 @@ def json_lines(file: Path) -> Iterator[tuple[str, dict[str, Any] | BadRow]]:
                     yield place, _object(place, line)
     except (UnicodeError, OSError) as error:
         raise InvalidInput(f'"{file}" cannot be read as UTF-8 text: {error}') from error
+
+
+def given_items(rows: Iterable[tuple[str, Any]], item: Callable[[str, Any], GivenItem]) -> Rows:
+    """What `item` makes of each row and its place; a row that it raises InvalidInput for is a bad one."""
+    for place, row in rows:
+        try:
+            yield row if isinstance(row, BadRow) else item(place, row)
+        except InvalidInput as error:
+            yield BadRow(place, str(error))
 
 
 def by_photo(place: str, captions_of: Mapping[str, Sequence[object]], *, captioned_by: str | None) -> Rows:

@@ -293,6 +293,20 @@ def test_a_file_that_is_none_of_the_formats_is_refused(name: str, folder: Path, 
         arriving(folder, staging=folder, captions=file)
 
 
+@pytest.mark.parametrize("content", ['{"images": [7]}', "[" * 100_000, '{"images": {}}', "7"])
+def test_other_json_among_photos_is_left_alone(content: str, folder: Path) -> None:
+    (folder / "camera.json").write_text(content)
+    assert "camera.json" in [file.path for file in arriving(folder, staging=folder).files]
+
+
+def test_an_image_of_karpathys_without_its_keys_is_a_bad_row(folder: Path) -> None:
+    images = [*KARPATHY["images"], 7, {"filename": "pier.jpg"}]
+    (folder / "dataset.json").write_text(json.dumps({"images": images}))
+    left_out = arriving(folder, staging=folder).left_out
+    assert [report.path for report in left_out] == ["dataset.json, image 2", "dataset.json, image 3"]
+    assert all("Karpathy" in report.detail for report in left_out)
+
+
 def test_several_files_of_captions_must_be_told_apart(folder: Path) -> None:
     (folder / "captions.csv").write_text("path,caption\nboats.jpg,a\n")
     (folder / "captions.jsonl").write_text('{"path": "boats.jpg", "captions": ["b"]}\n')
