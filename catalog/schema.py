@@ -21,6 +21,8 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
+    true,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
@@ -113,6 +115,13 @@ class JobItemState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class UploadState(StrEnum):
+    RECEIVING = "receiving"
+    WAITING = "waiting"
+    IMPORTED = "imported"
+    EXPIRED = "expired"
+
+
 class CheckpointState(StrEnum):
     CANDIDATE = "candidate"
     ACTIVE = "active"
@@ -203,7 +212,11 @@ class Membership(Base):
 
 
 class Image(Base):
-    """One stored picture. `sha256` is the key of the original's blob, `rendition` that of its small JPEG."""
+    """One stored picture. `sha256` is the key of the original's blob, `rendition` that of its small JPEG.
+
+    Where the original was not `stored`, items refer to the files that hold it. `dhash` is the signed 64-bit
+    difference hash by which near-duplicates are found; None for pictures from before there was one.
+    """
 
     __tablename__ = "images"
     __table_args__ = NEVER_REUSE_IDS
@@ -216,11 +229,17 @@ class Image(Base):
     width: Mapped[int]
     height: Mapped[int]
     pages: Mapped[int] = mapped_column(default=1)
+    dhash: Mapped[int | None] = mapped_column(BigInteger)
+    stored: Mapped[bool] = mapped_column(default=True, server_default=true())
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
 class Item(Base):
-    """One imported file in one collection. Locking its row locks its captions."""
+    """One imported file in one collection. Locking its row locks its captions.
+
+    `training_prohibited` is what its file says of training (plus:DataMining). `reference` is the absolute
+    path of a file that was left where it is. `twins_kept`: somebody saw its near-duplicates and keeps it.
+    """
 
     __tablename__ = "items"
     __table_args__ = (
@@ -236,6 +255,9 @@ class Item(Base):
     path: Mapped[str]
     external_id: Mapped[str | None]
     rights: Mapped[str | None]
+    training_prohibited: Mapped[bool] = mapped_column(default=False, server_default=false())
+    reference: Mapped[str | None]
+    twins_kept: Mapped[bool] = mapped_column(default=False, server_default=false())
     details: Mapped[dict[str, Any]] = mapped_column("metadata", default=dict)
     position: Mapped[int]
     flagged: Mapped[bool] = mapped_column(default=False)
@@ -346,10 +368,6 @@ class Checkpoint(Base):
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
-# Everything that rows keep as blobs.
-BLOB_KEYS = (Image.sha256, Image.rendition, Checkpoint.weights_sha256, Checkpoint.description_sha256)
-
-
 class Job(Base):
     """Work that a user started. The counters change in the transaction that records the work."""
 
@@ -374,6 +392,54 @@ class Job(Base):
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+
+
+class Upload(Base):
+    """A file on its way into a collection, received in parts until all its bytes are here.
+
+    `key` is what its address holds. `lease_expires` is in seconds of the database's clock: until then the
+    process that imports it has it to itself.
+    """
+
+    __tablename__ = "uploads"
+    __table_args__ = (Index(None, "state", "id"), NEVER_REUSE_IDS)
+
+    id: Mapped[int] = mapped_column(Identity, primary_key=True)
+    key: Mapped[str] = mapped_column(String(32), unique=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
+    path: Mapped[str]
+    length: Mapped[int] = mapped_column(BigInteger)
+    received: Mapped[int] = mapped_column(BigInteger, default=0)
+    state: Mapped[UploadState] = mapped_column(word(UploadState), default=UploadState.RECEIVING)
+    lease_expires: Mapped[float | None] = mapped_column(Float(53))
+    expires_at: Mapped[datetime]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class UploadPart(Base):
+    """Bytes of an upload from `offset` on, kept as a blob."""
+
+    __tablename__ = "upload_parts"
+
+    upload_id: Mapped[int] = mapped_column(ForeignKey("uploads.id", ondelete="CASCADE"), primary_key=True)
+    offset: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64), index=True)
+
+
+class ImportedFile(Base):
+    """What became of one file of an import: `status` says it in a word, `detail` in a sentence."""
+
+    __tablename__ = "imported_files"
+    __table_args__ = (Index(None, "job_id", "stored", "id"), NEVER_REUSE_IDS)
+
+    id: Mapped[int] = mapped_column(Identity, primary_key=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    upload_id: Mapped[int | None] = mapped_column(ForeignKey("uploads.id", ondelete="SET NULL"), index=True)
+    path: Mapped[str]
+    status: Mapped[str] = mapped_column(String(32))
+    stored: Mapped[bool]
+    detail: Mapped[str]
+    item_id: Mapped[int | None] = mapped_column(ForeignKey("items.id", ondelete="SET NULL"), index=True)
 
 
 class Worker(Base):
@@ -443,3 +509,13 @@ class Tombstone(Base):
     sha256: Mapped[str | None] = mapped_column(String(64))
     user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"), index=True)
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+# Everything that rows keep as blobs.
+BLOB_KEYS = (
+    Image.sha256,
+    Image.rendition,
+    Checkpoint.weights_sha256,
+    Checkpoint.description_sha256,
+    UploadPart.sha256,
+)
