@@ -19,6 +19,8 @@ from catalog.schema import (
     ReviewState,
     Role,
     Tombstone,
+    Upload,
+    UploadPart,
     User,
 )
 from catalog.text import storable
@@ -123,10 +125,13 @@ def remove(session: Session, collection: Collection, *, user: User | None) -> li
     images = session.execute(select(Image.id, Image.sha256, Image.rendition).where(Image.id.in_(image_ids)))
     candidates = images.all()
     # Workers lock chunks before items: taking the chunks first keeps clear of them.
-    fence(session, Chunk.job_id.in_(select(Job.id).where(Job.collection_id == collection.id)))
+    job_ids = select(Job.id).where(Job.collection_id == collection.id)
+    fence(session, Chunk.job_id.in_(job_ids))
+    uploads = select(Upload.id).where(Upload.job_id.in_(job_ids))
+    parts = session.scalars(select(UploadPart.sha256).where(UploadPart.upload_id.in_(uploads))).all()
     session.add(Tombstone(kind="collection", name=collection.name, user_id=user.id if user else None))
     session.execute(delete(Collection).where(Collection.id == collection.id))
-    return remove_unused_images(session, [row.id for row in candidates])
+    return sorted({*parts, *remove_unused_images(session, [row.id for row in candidates])})
 
 
 def remove_unused_images(session: Session, image_ids: Sequence[int]) -> list[str]:

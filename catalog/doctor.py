@@ -25,6 +25,7 @@ from catalog.schema import (
     Job,
     JobItem,
     JobItemState,
+    JobKind,
     JobState,
     utc_now,
 )
@@ -164,7 +165,8 @@ class Doctor:
             problem = f"job {job.id} counts wrong: {', '.join(values)}"
             findings.append(self._change(session, job, problem, counted))
         open_chunk = select(Chunk.number).where(Chunk.job_id == job.id, Chunk.state != ChunkState.FINISHED)
-        if job.state in UNFINISHED and session.scalar(open_chunk.limit(1)) is None:
+        in_chunks = job.kind is not JobKind.IMPORT
+        if in_chunks and job.state in UNFINISHED and session.scalar(open_chunk.limit(1)) is None:
             problem = f"job {job.id} is {job.state} although none of its chunks is open"
             ended = {"state": JobState.DONE, "finished_at": utc_now()}
             findings.append(self._change(session, job, problem, ended))

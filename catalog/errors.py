@@ -36,7 +36,11 @@ class StaleCaption(Conflict):
 
 
 class StaleToken(Conflict):
-    """A worker writes for a chunk that another worker has claimed since."""
+    """A worker writes for a chunk or an upload that another one has claimed since."""
+
+
+class UploadOverrun(CatalogError):
+    """More bytes than an upload may have, or than were announced."""
 
 
 class MissingBlob(CatalogError):

@@ -102,11 +102,12 @@ def create_caption_job(
     return job
 
 
-def get(session: Session, job_id: int, *, viewer: User | None) -> Job:
-    """Raises NotFound for a job that is not there or works on a collection hidden from the viewer."""
+def get(session: Session, job_id: int, *, viewer: User | None, kind: JobKind | None = None) -> Job:
+    """Raises NotFound for a job that is not there, works on a collection hidden from the viewer, or is of
+    another kind."""
     job = session.scalar(select(Job).where(Job.id == job_id, _visible(viewer)))
-    if job is None:
-        raise NotFound(f"there is no job {job_id}")
+    if job is None or kind not in (None, job.kind):
+        raise NotFound(f"there is no {kind or ''} job {job_id}".replace("  ", " "))
     return job
 
 

@@ -11,6 +11,7 @@ from dashboard import (
     errors,
     headers,
     health,
+    imports,
     items,
     jobs,
     labels,
@@ -22,16 +23,18 @@ from dashboard import (
 )
 from dashboard.api import captions as api_captions
 from dashboard.api import collections as api_collections
+from dashboard.api import imports as api_imports
 from dashboard.api import items as api_items
 from dashboard.api import jobs as api_jobs
+from dashboard.api import tus
 
-MAX_REQUEST = 64 << 20  # bytes; the pages send at most 32 MiB of pictures at a time
-PAGES = (collections, items, jobs, checkpoints, people, login_link, health)
-API = (api_collections, api_items, api_captions, api_jobs)
+MAX_REQUEST = 64 << 20  # bytes; parts of uploads are read as they come, whatever their length
+PAGES = (collections, items, jobs, imports, checkpoints, people, login_link, health)
+API = (api_collections, api_imports, tus, api_items, api_captions, api_jobs)
 
 
 def create_app(settings: Settings | None = None, *, reconcile: bool = True) -> APIFlask:
-    """The dashboard. `reconcile` starts the thread that wakes workers for work that waits."""
+    """The dashboard. `reconcile` starts the threads that wake workers and import what was uploaded."""
     settings = settings or load_settings()
     app = APIFlask(
         __name__,
@@ -46,10 +49,12 @@ def create_app(settings: Settings | None = None, *, reconcile: bool = True) -> A
     opened = services.attach(app, settings)
     for setup in (headers, session, errors, labels):
         setup.init_app(app)
+    app.before_request(tus.let_parts_through)
     security.init_app(app, settings)
     Bootstrap5(app)
     for part in (*PAGES, *API):
         app.register_blueprint(part.blueprint)
     if reconcile:
         Reconciler(opened.database, opened.queue).start()
+        opened.importer.start()
     return app

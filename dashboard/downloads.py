@@ -3,6 +3,8 @@
 import io
 import re
 import tempfile
+from collections.abc import Callable
+from typing import TextIO
 
 from flask import Response, send_file
 from sqlalchemy.orm import Session
@@ -16,13 +18,21 @@ MIME_TYPES = {"jsonl": "application/jsonl", "csv": "text/csv"}
 
 def export_response(session: Session, collection: Collection, format: str) -> Response:
     """The collection's captions as a download. Raises InvalidInput for an unknown format."""
-    name = f"{_slug(collection.name)}-{file_name(format)}"
+    return spooled(
+        lambda stream: write_export(session, collection, format, stream),
+        name=f"{_slug(collection.name)}-{file_name(format)}",
+        mimetype=MIME_TYPES[format],
+    )
+
+
+def spooled(write: Callable[[TextIO], None], *, name: str, mimetype: str) -> Response:
+    """A text file as a download, written while nothing is sent yet, so that errors still have an answer."""
     spool = tempfile.SpooledTemporaryFile(max_size=MEMORY)  # noqa: SIM115 - the answer closes it
     text = io.TextIOWrapper(spool, encoding="utf-8", newline="", write_through=True)
-    write_export(session, collection, format, text)
+    write(text)
     text.detach()
     spool.seek(0)
-    return send_file(spool, mimetype=MIME_TYPES[format], as_attachment=True, download_name=name)
+    return send_file(spool, mimetype=mimetype, as_attachment=True, download_name=name)
 
 
 def _slug(name: str) -> str:

@@ -22,6 +22,7 @@ STATUS = {
     catalog.NotFound: 404,
     catalog.NotAllowed: 403,
     catalog.Conflict: 409,
+    catalog.UploadOverrun: 413,
     catalog.MissingBlob: 500,
     catalog.SchemaOutOfDate: 503,
     catalog.CatalogError: 500,

@@ -4,6 +4,7 @@ from flask import Blueprint, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from catalog import collections, jobs, workers
+from catalog.schema import JobKind
 from dashboard.forms import Form
 from dashboard.progress import progress_of
 from dashboard.security import viewer
@@ -25,6 +26,8 @@ def index() -> ResponseReturnValue:
 def show(job_id: int) -> ResponseReturnValue:
     session = current_session()
     job = jobs.get(session, job_id, viewer=viewer())
+    if job.kind is JobKind.IMPORT:
+        return redirect(url_for("imports.show", import_id=job_id))
     collection = collections.get(session, job.collection_id, viewer=viewer()) if job.collection_id else None
     return render_template(
         "job.html", job=job, collection=collection, progress=progress_of(session, job), form=Form()

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from catalog import jobs, workers
 from catalog.jobs import Failure
-from catalog.schema import Job, JobState, Worker
+from catalog.schema import Job, JobKind, JobState, Worker
 from dashboard.services import services
 
 
@@ -24,7 +24,8 @@ class Progress:
 
     @property
     def waiting_for_a_worker(self) -> bool:
-        return is_unfinished(self.job) and self.job.state is not JobState.PAUSED and not self.workers
+        needs_one = self.job.kind is not JobKind.IMPORT and self.job.state is not JobState.PAUSED
+        return needs_one and is_unfinished(self.job) and not self.workers
 
 
 def progress_of(session: Session, job: Job) -> Progress:

@@ -6,6 +6,7 @@ from flask import Flask, current_app
 
 from catalog.blobs import BlobStore
 from catalog.database import Database
+from catalog.imports.importer import Importer
 from catalog.queue import Queue
 from catalog.settings import Settings
 
@@ -20,15 +21,18 @@ class Services:
     database: Database
     blobs: BlobStore
     queue: Queue
+    importer: Importer
 
 
 def attach(app: Flask, settings: Settings) -> Services:
     """Open the services; a process that forks does so afterwards."""
+    database, blobs = Database(settings.database_url), BlobStore(settings.blobs)
     services = Services(
         settings=settings,
-        database=Database(settings.database_url),
-        blobs=BlobStore(settings.blobs),
+        database=database,
+        blobs=blobs,
         queue=Queue(settings),
+        importer=Importer(database, blobs, staging=settings.cache, max_pixels=settings.max_pixels),
     )
     app.extensions[EXTENSION] = services
     return services

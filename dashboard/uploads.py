@@ -10,12 +10,10 @@ from catalog.errors import InvalidInput
 from catalog.imports.arrivals import Arrival, arriving, is_zip
 from catalog.ingest import FileReport, Incoming, ingest, staged_name
 from catalog.schema import User
-from catalog.text import storable
+from catalog.uploads import item_path
 from dashboard.services import Services
 from pictures.errors import PictureError, RefusedPicture
 from pictures.sandbox import DecodingProcess
-
-PATH_LENGTH = 1_000  # characters
 
 
 def import_uploads(
@@ -36,13 +34,6 @@ def import_uploads(
                 services.database, services.blobs, decoder, collection_id, arrival.files, user=user
             )
         return reports
-
-
-def item_path(name: str | None) -> str:
-    """The path under which an uploaded file is known: relative, and never upwards."""
-    slashed = storable(name or "").replace("\\", "/")
-    parts = [part for part in slashed.split("/") if part not in ("", ".", "..")]
-    return "/".join(parts)[-PATH_LENGTH:].lstrip("/") or "unnamed"
 
 
 def _arrival(file: Incoming, staging: Path) -> Arrival:

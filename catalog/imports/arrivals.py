@@ -41,7 +41,7 @@ def arriving(
         raise InvalidInput(f"{str(source)!r} is no folder; captions of {captions.name} need one")
     else:
         files = pictures_of(source)
-    arrival = _with_captions(files, captions, captioned_by)
+    arrival = with_captions(files, captions, captioned_by)
     return Arrival(arrival.files, [*left_out, *arrival.left_out])
 
 
@@ -50,7 +50,10 @@ def is_zip(file: Path) -> bool:
     return file.suffix.lower() == ".zip"
 
 
-def _with_captions(files: Sequence[Incoming], captions: Path | None, captioned_by: str | None) -> Arrival:
+def with_captions(
+    files: Sequence[Incoming], captions: Path | None = None, captioned_by: str | None = None
+) -> Arrival:
+    """Files with the captions among them, or of a file that is named. Raises InvalidInput."""
     known = Incoming(captions, captions.name) if captions else _captions_among(files)
     by_path = {file.path: file for file in files}
     if known is None:

@@ -19,7 +19,7 @@ from catalog.captions import TEXT_LENGTH
 from catalog.exports import FORMATS
 from catalog.items import PAGE_SIZE
 from catalog.jobs import MODES
-from catalog.schema import CaptionKind, CaptionState, JobKind, JobState, Origin, ReviewState
+from catalog.schema import CaptionKind, CaptionState, JobKind, JobState, Origin, ReviewState, UploadState
 
 LONGEST_PAGE = 500
 
@@ -125,6 +125,45 @@ class FileReportOut(Schema):
 
 class UploadOut(Schema):
     files = List(Nested(FileReportOut))
+
+
+class ImportIn(Schema):
+    files = Integer(
+        load_default=0, validate=Range(0, 10_000_000), metadata={"description": "How many will come."}
+    )
+    together = Boolean(
+        load_default=False,
+        metadata={"description": "Import nothing before all files are here: captions are among them."},
+    )
+
+
+class ReportsQuery(Schema):
+    failed = Boolean(load_default=False, metadata={"description": "Only files that were left out."})
+    after = Integer(load_default=None)
+    limit = Integer(load_default=100, validate=Range(1, LONGEST_PAGE))
+
+
+class ReportsOut(Schema):
+    files = List(Nested(FileReportOut))
+    after = Integer(allow_none=True, metadata={"description": "Null on the last page."})
+
+
+class UploadsQuery(Schema):
+    after = Integer(load_default=None)
+    limit = Integer(load_default=LONGEST_PAGE, validate=Range(1, LONGEST_PAGE))
+
+
+class UploadedOut(Schema):
+    path = String()
+    length = Integer()
+    received = Integer()
+    state = Enum(UploadState, by_value=True)
+    key = String(metadata={"description": "The upload's address is /api/v1/uploads/KEY."})
+
+
+class UploadsOut(Schema):
+    uploads = List(Nested(UploadedOut))
+    after = Integer(allow_none=True, metadata={"description": "Null on the last page."})
 
 
 class CaptionIn(Schema):

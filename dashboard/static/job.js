@@ -27,13 +27,16 @@ async function poll() {
 
 function draw({ job, workers, waiting_for_a_worker: waiting }) {
   part("state").textContent = job.state;
-  for (const name of ["total", "done", "failed", "skipped"]) part(name).textContent = job[name].toLocaleString();
+  for (const name of ["total", "done", "failed", "skipped"]) {
+    if (part(name)) part(name).textContent = job[name].toLocaleString();
+  }
   const bar = part("progress");
   bar.max = job.total || 1;
   bar.value = job.done + job.failed + job.skipped;
-  page.querySelector("[data-waiting]").hidden = !waiting;
-  if (workers.length) {
+  page.querySelector("[data-waiting]")?.toggleAttribute("hidden", !waiting);
+  const line = page.querySelector("[data-workers]");
+  if (line && workers.length) {
     const names = workers.map((worker) => `${worker.name} on ${worker.device}`).join(", ");
-    page.querySelector("[data-workers]").textContent = `Working: ${names}`;
+    line.textContent = `Working: ${names}`;
   }
 }

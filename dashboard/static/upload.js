@@ -1,9 +1,16 @@
-// Uploads photos and folders in small batches, with one progress bar and a list of what was left out.
+// Uploads photos, folders and zips by the tus protocol: each file goes on where it stopped, all under one bar.
 
 import { send } from "./api.js";
 
-const BATCH_FILES = 16;
-const BATCH_BYTES = 32 * 2 ** 20;
+const PIECE = 8 * 2 ** 20; // bytes; no more is sent again after a break
+const LANES = 4; // files on their way at a time
+const PATIENCE = 30 * 60; // seconds to wait for a server that is away or full
+const FAILURES = 5; // of one piece, while the server answers
+const PERIOD = 1000; // milliseconds between two looks at the import
+const ENDED = new Set(["done", "failed", "cancelled"]);
+// Files that may hold captions: with one of these, nothing is imported before everything is there.
+const TEXTS = /\.(csv|json|jsonl|txt|xmp)$/i;
+const TUS = { "Tus-Resumable": "1.0.0" };
 
 const adder = document.querySelector("[data-upload]");
 const chooser = adder.querySelector("[data-files]");
@@ -11,7 +18,12 @@ const panel = document.querySelector("[data-upload-progress]");
 const bar = panel.querySelector("progress");
 const status = panel.querySelector("[role=status]");
 const report = document.querySelector("[data-upload-report]");
+const retry = report.querySelector("[data-retry]");
+const everything = report.querySelector("[data-everything]");
+const { collection, tus, imports } = adder.dataset;
+const REMEMBERED = `import into ${collection}`;
 let busy = false;
+let current = null; // the import that the page speaks of
 
 chooser.addEventListener("change", uploadChosen);
 uploadChosen(); // a quick hand chooses before this module runs
@@ -22,6 +34,7 @@ adder.addEventListener("drop", async (event) => {
   adder.classList.remove("over");
   upload(await dropped(event.dataTransfer));
 });
+retry.addEventListener("click", tryAgain);
 window.addEventListener("dragenter", () => { adder.closest("details").open = true; });
 window.addEventListener("beforeunload", (event) => { if (busy) event.preventDefault(); });
 
@@ -30,60 +43,199 @@ function uploadChosen() {
   chooser.value = "";
 }
 
+/** Everything from the drop to the report. */
 async function upload(files) {
   if (busy || !files.length) return;
+  begin();
+  const progress = new Progress(files);
+  try {
+    current = await importFor(files);
+    const here = current.resumed ? await uploadsOf(current.id) : new Map();
+    const watching = watch(current.id, progress);
+    await inLanes(files, (entry) => uploadFile(entry, here.get(entry.path), progress));
+    await patiently(() => send("POST", `/api/v1/imports/${current.id}/close`));
+    localStorage.removeItem(REMEMBERED);
+    finish(await watching);
+  } catch (problem) {
+    progress.say(problem.message);
+  }
+  end();
+}
+
+/** Import again what failed, from the bytes that the server still has. */
+async function tryAgain() {
+  begin();
+  const progress = new Progress([]);
+  try {
+    const response = await send("POST", `/api/v1/imports/${current.id}/retry`);
+    progress.of(await response.json());
+    finish(await watch(current.id, progress));
+  } catch (problem) {
+    progress.say(problem.message);
+    report.hidden = false;
+  }
+  end();
+}
+
+function begin() {
   busy = true;
   adder.toggleAttribute("inert", true);
-  const fitting = files.filter(({ file }) => file.size <= BATCH_BYTES);
-  files.filter(({ file }) => file.size > BATCH_BYTES).forEach(({ path }) => leaveOut(path, "larger than 32 MiB"));
-  const total = fitting.reduce((sum, { file }) => sum + file.size, 0) || 1;
-  let sent = 0, stored = 0, done = 0, told = files.length - fitting.length;
+  report.hidden = true;
+  report.querySelector("tbody").replaceChildren();
   panel.hidden = false;
-  const tell = () => {
-    bar.value = sent / total;
-    status.textContent = `${done.toLocaleString()} of ${files.length.toLocaleString()} files uploaded`;
-  };
-  done = files.length - fitting.length;
-  tell();
-  for (const batch of batches(fitting)) {
-    const reports = await sendBatch(batch);
-    stored += reports.filter((file) => file.stored).length;
-    told += reports.length;
-    sent += batch.reduce((sum, { file }) => sum + file.size, 0);
-    done += batch.length;
-    tell();
-  }
+}
+
+function end() {
   busy = false;
   adder.toggleAttribute("inert", false);
-  finish(stored, told);
 }
 
-function* batches(files) {
-  let batch = [], bytes = 0;
-  for (const entry of files) {
-    if (batch.length === BATCH_FILES || (batch.length && bytes + entry.file.size > BATCH_BYTES)) {
-      yield batch;
-      batch = [];
-      bytes = 0;
-    }
-    batch.push(entry);
-    bytes += entry.file.size;
+/** The import that a closed tab left unfinished, or a new one. */
+async function importFor(files) {
+  const together = files.some(({ path }) => TEXTS.test(path));
+  const left = JSON.parse(localStorage.getItem(REMEMBERED) ?? "null");
+  if (left && left.together === together) {
+    const job = await send("GET", `/api/v1/jobs/${left.id}`).then((response) => response.json(), () => null);
+    if (job?.job.state === "running") return { id: left.id, resumed: true };
   }
-  if (batch.length) yield batch;
+  const response = await send("POST", imports, { json: { files: files.length, together } });
+  const { id } = await response.json();
+  localStorage.setItem(REMEMBERED, JSON.stringify({ id, together }));
+  return { id, resumed: false };
 }
 
-/** Send one batch; returns a report of each of its files, and of each file that a zip of it held. */
-async function sendBatch(batch) {
-  const body = new FormData();
-  batch.forEach(({ file, path }) => body.append("files", file, path));
+/** What is here of each file of an import, by its path. */
+async function uploadsOf(id) {
+  const found = new Map();
+  for (let after = 0; after !== null; ) {
+    const response = await send("GET", `/api/v1/imports/${id}/uploads?after=${after}`);
+    const page = await response.json();
+    for (const one of page.uploads) if (one.state !== "expired") found.set(one.path, one);
+    after = page.after;
+  }
+  return found;
+}
+
+async function inLanes(entries, work) {
+  const waiting = entries.values(); // the lanes share it
+  await Promise.all(Array.from({ length: LANES }, async () => { for (const entry of waiting) await work(entry); }));
+}
+
+/** Send a file from where it stopped; what goes wrong with it alone is listed, and the others go on. */
+async function uploadFile({ file, path }, here, progress) {
+  let sent = 0;
+  const arrived = (offset) => { progress.add(offset - sent); sent = offset; };
   try {
-    const response = await send("POST", adder.dataset.upload, { body });
-    const { files } = await response.json();
-    files.filter((file) => !file.stored).forEach((file) => leaveOut(file.path, file.detail || file.status));
-    return files;
+    const same = here?.length === file.size ? here : null;
+    const url = same ? `/api/v1/uploads/${same.key}` : await patiently(() => announce(file, path), progress);
+    arrived(same?.received ?? 0);
+    while (sent < file.size) arrived(await sendPiece(url, file, sent, progress));
   } catch (problem) {
-    batch.forEach(({ path }) => leaveOut(path, problem.message));
-    return batch.map(() => ({ stored: false }));
+    leaveOut(path, problem.message);
+    progress.add(file.size - sent);
+  }
+  progress.fileDone();
+}
+
+async function announce(file, path) {
+  const told = Object.entries({ path, import: String(current.id) }).map(([name, value]) => `${name} ${base64(value)}`);
+  const headers = { ...TUS, "Upload-Length": file.size, "Upload-Metadata": told.join(",") };
+  return (await send("POST", tus, { headers })).headers.get("Location");
+}
+
+/** Send the piece at an offset; resolves to how much of the file is there afterwards. */
+async function sendPiece(url, file, offset, progress) {
+  const send1 = async (at) => {
+    const headers = { ...TUS, "Content-Type": "application/offset+octet-stream", "Upload-Offset": at };
+    const response = await send("PATCH", url, { body: file.slice(at, at + PIECE), headers });
+    return Number(response.headers.get("Upload-Offset"));
+  };
+  const reached = async () => {
+    const response = await send("HEAD", url, { headers: TUS });
+    return Number(response.headers.get("Upload-Offset"));
+  };
+  for (let failures = 0; ; failures++) {
+    try {
+      return await send1(offset);
+    } catch (problem) {
+      if ((!passes(problem) && problem.status !== 409) || failures === FAILURES) throw problem;
+    }
+    const there = await patiently(reached, progress);
+    if (there > offset) return there;
+    await seconds(Math.min(2 ** failures, 10));
+  }
+}
+
+/** Try until the server is back, for as long as PATIENCE. */
+async function patiently(action, progress) {
+  for (let waited = 0, pause = 1; ; waited += pause, pause = Math.min(2 * pause, 10)) {
+    try {
+      return await action();
+    } catch (problem) {
+      if (!passes(problem) || waited > PATIENCE) throw problem;
+      progress?.say(problem.status ? problem.message : "The server does not answer. The upload goes on as soon as it does.");
+    }
+    await seconds(pause);
+  }
+}
+
+/** Whether a problem may pass by itself: no answer, too many requests, or the server's own trouble. */
+function passes(problem) {
+  return problem.status === 0 || problem.status === 429 || problem.status >= 500;
+}
+
+const seconds = (number) => new Promise((resolve) => setTimeout(resolve, 1000 * number));
+
+function base64(text) {
+  return btoa(String.fromCharCode(...new TextEncoder().encode(text)));
+}
+
+/** Follow an import until it has ended; resolves to its job. */
+async function watch(id, progress) {
+  for (;;) {
+    await seconds(PERIOD / 1000);
+    const response = await send("GET", `/api/v1/jobs/${id}`).catch(() => null);
+    const job = response && (await response.json()).job;
+    if (job) progress.of(job);
+    if (job && ENDED.has(job.state)) return job;
+  }
+}
+
+/** One bar for all: half of it is for files that are sent, half for files that are imported. */
+class Progress {
+  constructor(files) {
+    this.files = files.length;
+    this.bytes = files.reduce((sum, { file }) => sum + file.size, 0);
+    this.sentBytes = this.sentFiles = this.imported = 0;
+    this.share = 0;
+    this.draw();
+  }
+
+  add(bytes) {
+    this.sentBytes += bytes;
+    this.draw();
+  }
+
+  fileDone() {
+    this.sentFiles += 1;
+    this.draw();
+  }
+
+  of(job) {
+    this.imported = job.done + job.failed;
+    this.share = job.total ? this.imported / job.total : 0;
+    this.draw();
+  }
+
+  draw() {
+    const sent = this.bytes ? this.sentBytes / this.bytes : 1;
+    bar.value = this.files ? (sent + this.share) / 2 : this.share;
+    const uploaded = `${this.sentFiles.toLocaleString()} of ${this.files.toLocaleString()} files uploaded, `;
+    this.say(`${this.files ? uploaded : ""}${this.imported.toLocaleString()} imported`);
+  }
+
+  say(text) {
+    status.textContent = text;
   }
 }
 
@@ -94,9 +246,15 @@ function leaveOut(path, reason) {
   report.hidden = false;
 }
 
-function finish(stored, total) {
-  status.textContent = `${stored.toLocaleString()} of ${total.toLocaleString()} files are in the collection. `;
-  if (!stored) return;
+async function finish(job) {
+  status.textContent = `${job.done.toLocaleString()} of ${job.total.toLocaleString()} files are in the collection. `;
+  everything.href = `/imports/${job.id}`;
+  retry.hidden = !job.failed;
+  if (job.failed) {
+    const response = await send("GET", `/api/v1/imports/${job.id}/files?failed=true`);
+    (await response.json()).files.forEach((file) => leaveOut(file.path, file.detail || file.status));
+  }
+  if (!job.done) return;
   if (report.hidden) return location.reload();
   const link = Object.assign(document.createElement("a"), { href: location.pathname, textContent: "Show the photos" });
   status.append(link);
