@@ -29,11 +29,15 @@ STORED = (IMPORTED, DUPLICATE, ALREADY_HERE)
 
 @dataclass(frozen=True)
 class Incoming:
-    """A file that waits on this disk, the path under which its item will be known, and what comes along."""
+    """A file that waits on this disk, the path under which its item will be known, and what comes along.
+
+    Its item comes last in the collection, or at `position`.
+    """
 
     source: Path
     path: str
     given: GivenItem | None = None
+    position: int | None = None
 
     def local(self) -> AbstractContextManager[Path]:
         """The file as it lies on this disk while the block runs. Raises PictureError and OSError."""
@@ -92,7 +96,7 @@ def ingest(
         path = _storable(file.path)
         try:
             with file.local() as source:
-                report = _ingest_one(database, blobs, decoder, collection_id, source, path, file.given, user)
+                report = _ingest_one(database, blobs, decoder, collection_id, source, path, file, user)
             yield report
         except PictureError as error:
             yield FileReport(path=path, status=error.reason, item_id=None, detail=str(error))
@@ -135,7 +139,7 @@ def _ingest_one(
     collection_id: int,
     source: Path,
     path: str,
-    given: GivenItem | None,
+    file: Incoming,
     user: User | None,
 ) -> FileReport:
     measured = decoder.measure(source)
@@ -151,8 +155,8 @@ def _ingest_one(
             if session.get(Collection, collection_id, with_for_update={"key_share": True}) is None:
                 raise NotFound(f"there is no collection {collection_id}; it was deleted during the import")
             image, known = _image(session, measured, rendition)
-            item, report = _item(session, collection_id, image, measured, path, known)
-            return _with_captions(session, item, given, report, user)
+            item, report = _item(session, collection_id, image, measured, path, known, file.position)
+            return _with_captions(session, item, file.given, report, user)
     except BaseException:
         remove_blobs(database, blobs, [measured.sha256, rendition])
         raise
@@ -186,7 +190,13 @@ def _image(session: Session, measured: Measured, rendition: str) -> tuple[Image,
 
 
 def _item(
-    session: Session, collection_id: int, image: Image, measured: Measured, path: str, known: bool
+    session: Session,
+    collection_id: int,
+    image: Image,
+    measured: Measured,
+    path: str,
+    known: bool,
+    position: int | None,
 ) -> tuple[Item, FileReport]:
     same = select(Item).where(Item.collection_id == collection_id, Item.image_id == image.id)
     if found := session.scalar(same.where(Item.path == path)):
@@ -197,7 +207,7 @@ def _item(
         collection_id=collection_id,
         image_id=image.id,
         path=path,
-        position=next_position(session, collection_id),
+        position=position or next_position(session, collection_id),
         rights=measured.rights,
         details=dict(measured.metadata),
     )

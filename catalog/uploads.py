@@ -13,6 +13,7 @@ from catalog.collections import visible_to
 from catalog.database import Database, lock_content
 from catalog.errors import Conflict, InvalidInput, NotFound, UploadOverrun
 from catalog.ingest import remove_blobs
+from catalog.items import next_position
 from catalog.jobs import UNFINISHED
 from catalog.schema import (
     Collection,
@@ -51,7 +52,12 @@ def start_import(
         state=JobState.RUNNING,
         collection_id=collection.id,
         user_id=user.id if user else None,
-        options={"open": True, "together": together, "announced": files},
+        options={
+            "open": True,
+            "together": together,
+            "announced": files,
+            "behind": next_position(session, collection.id),
+        },
         total=files,
         started_at=utc_now(),
     )

@@ -55,7 +55,7 @@ def uploads(
 def counts(session: Session, job: Job) -> dict[str, int]:
     """How many files have each status."""
     query = select(ImportedFile.status, func.count()).where(ImportedFile.job_id == job.id)
-    return {status: number for status, number in session.execute(query.group_by(ImportedFile.status))}
+    return dict(session.execute(query.group_by(ImportedFile.status)).all())
 
 
 def write_csv(session: Session, job: Job, target: TextIO) -> None:

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -42,11 +42,12 @@ WORKABLE = (JobState.QUEUED, JobState.RUNNING)
 class Held:
     """Uploads of one import that this process has to itself until `lease` on the database's clock.
 
-    The first of them carries the lease for all.
+    The first of them carries the lease for all. `behind` is the collection's end when the import began.
     """
 
     job_id: int
     collection_id: int
+    behind: int
     user: User | None
     uploads: Sequence[Upload]
     lease: float
@@ -157,14 +158,14 @@ class Importing:
 
     def _imported(self, arrival: Arrival, recorded: Counter[str]) -> Iterator[FileReport]:
         yield from _new(arrival.left_out, recorded)
+        files = (replace(file, position=self._position()) for file in _new(arrival.files, recorded))
         yield from ingest(
-            self.database,
-            self.blobs,
-            self.decoder,
-            self.held.collection_id,
-            _new(arrival.files, recorded),
-            user=self.held.user,
+            self.database, self.blobs, self.decoder, self.held.collection_id, files, user=self.held.user
         )
+
+    def _position(self) -> int | None:
+        """Files stand in the order in which they were announced, whichever is here first."""
+        return self.held.behind + self.held.uploads[0].id if len(self.held.uploads) == 1 else None
 
     def _expect(self, more: int) -> None:
         """A zip counted as one file until it was opened."""
@@ -193,7 +194,14 @@ def claim(session: Session) -> Held | None:
     taken = update(Upload).where(Upload.id == upload.id).values(lease_expires=database_clock() + LEASE)
     lease = session.scalars(taken.returning(Upload.lease_expires)).one()
     user = session.get(User, job.user_id) if job.user_id else None
-    return Held(job.id, cast(int, job.collection_id), user, uploads, cast(float, lease))
+    return Held(
+        job_id=job.id,
+        collection_id=cast(int, job.collection_id),
+        behind=job.options["behind"],
+        user=user,
+        uploads=uploads,
+        lease=cast(float, lease),
+    )
 
 
 def record(session: Session, held: Held, upload_id: int, report: FileReport) -> None:

@@ -23,6 +23,7 @@ const everything = report.querySelector("[data-everything]");
 const { collection, tus, imports } = adder.dataset;
 const REMEMBERED = `import into ${collection}`;
 let busy = false;
+let announced = Promise.resolve();
 let current = null; // the import that the page speaks of
 
 chooser.addEventListener("change", uploadChosen);
@@ -127,7 +128,7 @@ async function uploadFile({ file, path }, here, progress) {
   const arrived = (offset) => { progress.add(offset - sent); sent = offset; };
   try {
     const same = here?.length === file.size ? here : null;
-    const url = same ? `/api/v1/uploads/${same.key}` : await patiently(() => announce(file, path), progress);
+    const url = same ? `/api/v1/uploads/${same.key}` : await inOrder(() => patiently(() => announce(file, path), progress));
     arrived(same?.received ?? 0);
     while (sent < file.size) arrived(await sendPiece(url, file, sent, progress));
   } catch (problem) {
@@ -135,6 +136,13 @@ async function uploadFile({ file, path }, here, progress) {
     progress.add(file.size - sent);
   }
   progress.fileDone();
+}
+
+/** One announcement after the other: photos stand in the collection in the order of their announcement. */
+function inOrder(action) {
+  const result = announced.then(action);
+  announced = result.catch(() => {});
+  return result;
 }
 
 async function announce(file, path) {

@@ -1,5 +1,6 @@
 """A real `recaption serve` with its worker, and the system's Chromium before it."""
 
+import os
 import shutil
 import signal
 import socket
@@ -46,10 +47,20 @@ FLAGS = [
 
 @dataclass(frozen=True)
 class Server:
-    """A running installation: where it answers, and its database."""
+    """A running installation: where it answers, its database, and the process of `recaption serve`."""
 
     address: str
     database: Database
+    pid: int
+
+    def kill_web_process(self) -> None:
+        """Kill the web server with all that it started; the supervisor starts another one."""
+        for child in Path(f"/proc/{self.pid}/task").glob("*/children"):
+            for pid in child.read_text().split():
+                if b"\0web\0" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    os.killpg(int(pid), signal.SIGKILL)
+                    return
+        pytest.fail("there is no web process to kill")
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +78,7 @@ def server(
     with (home / "serve.log").open("wb") as log:
         process = subprocess.Popen(command, env=child_environment(**variables), stdout=log, stderr=log)
     wait_until_healthy(session_port, process, home / "serve.log")
-    yield Server(f"http://127.0.0.1:{session_port}", database)
+    yield Server(f"http://127.0.0.1:{session_port}", database, process.pid)
     process.send_signal(signal.SIGTERM)
     process.wait(timeout=30)
     database.close()

@@ -2,10 +2,14 @@
 
 import base64
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
+from zipfile import ZipFile
 
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, Request, Route, expect
+
+from tests.browser.conftest import Server
 
 DROP = """(form, data) => {
   const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
@@ -76,13 +80,54 @@ def test_photos_become_reviewed_and_exported_captions(
     assert [row["state"] for row in rows] == ["accepted", "accepted", "pending"]
 
 
-def test_many_files_travel_in_small_requests(page: Page, photo: Callable[..., Path], tmp_path: Path) -> None:
+def test_many_files_are_one_import(page: Page, photo: Callable[..., Path], tmp_path: Path) -> None:
     new_collection(page, "Many")
-    sizes: list[int] = []
-    page.on("request", lambda request: "uploads" in request.url and sizes.append(1))
+    begun: list[str] = []
+    page.on("request", lambda request: request.url.endswith("/imports") and begun.append(request.url))
     upload(page, [photo(tmp_path / f"{number:02}.jpg", number, (32, 32)) for number in range(40)])
     expect(page.locator(".tile")).to_have_count(40)
-    assert len(sizes) == 3
+    assert len(begun) == 1
+    assert page.locator(".tile img").first.get_attribute("alt")
+
+
+def test_a_large_file_travels_in_pieces_and_outlives_the_server(
+    page: Page, server: Server, photo: Callable[..., Path], tmp_path: Path, complaints: list[str]
+) -> None:
+    new_collection(page, "Large")
+    with ZipFile(tmp_path / "large.zip", "w") as archive:
+        archive.write(photo(tmp_path / "pier.jpg"), "pier.jpg")
+        archive.writestr("noise.bin", random.Random(1).randbytes(20 << 20))
+    offsets: list[str] = []
+
+    def seen(request: Request) -> None:
+        if request.method == "PATCH":
+            offsets.append(request.headers["upload-offset"])
+            if len(offsets) == 2:
+                server.kill_web_process()
+
+    page.on("request", seen)
+    upload(page, [tmp_path / "large.zip"])
+    expect(page.get_by_role("status")).to_contain_text("1 of 2 files are in the collection", timeout=90_000)
+    expect(page.get_by_role("row", name="noise.bin")).to_contain_text("looks like a file of an unknown kind")
+    assert offsets[0] == "0"
+    assert offsets.count("0") == 1  # what was there is not sent again
+    assert set(offsets) == {"0", str(8 << 20), str(16 << 20)}
+    page.get_by_role("link", name="What became of each file").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Import into Large")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Report as CSV").click()
+    assert "pier.jpg,imported" in download.value.path().read_text(encoding="utf-8")
+    complaints.clear()  # the browser says that the server did not answer
+
+
+def test_captions_chosen_beside_photos_come_along(
+    page: Page, photo: Callable[..., Path], tmp_path: Path
+) -> None:
+    new_collection(page, "Captioned")
+    (tmp_path / "captions.csv").write_text("path,caption\npier.jpg,Two boats.\n", encoding="utf-8")
+    upload(page, [photo(tmp_path / "pier.jpg"), tmp_path / "captions.csv"])
+    expect(page.locator(".tile")).to_have_count(1)
+    expect(page.locator(".tile")).to_contain_text("Two boats.")
 
 
 def test_files_chosen_before_the_script_runs_are_uploaded(

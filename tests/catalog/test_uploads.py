@@ -199,6 +199,19 @@ def test_an_empty_file_is_reported(client: Client) -> None:
     assert client.reports(job_id) == {"empty.jpg": "not an image"}
 
 
+def test_files_stand_in_the_order_in_which_they_were_announced(client: Client, picture: Picture) -> None:
+    job_id, content = client.start(), [picture(n) for n in range(4)]
+    keys = [client.begin(job_id, f"{n}.jpg", len(content[n])) for n in (0, 1, 2)]
+    packed = zipped({"3b.jpg": picture(5), "3a.jpg": picture(6)})
+    keys.append(client.begin(job_id, "3.zip", len(packed)))
+    for n, sent in ((3, packed), (2, content[2]), (0, content[0]), (1, content[1])):
+        client.send(keys[n], 0, sent)
+        client.import_all()
+    with client.database.reading() as session:
+        paths = session.scalars(select(Item.path).order_by(Item.position, Item.id)).all()
+    assert paths == ["0.jpg", "1.jpg", "2.jpg", "3b.jpg", "3a.jpg"]
+
+
 def test_an_import_stays_open_until_it_is_closed(client: Client, picture: Picture) -> None:
     job_id = client.start(files=2)
     client.upload(job_id, "one.jpg", picture(1))
