@@ -23,6 +23,7 @@ COMMANDS = {
     "train": ("model.commands:train", "Train a captioner from a recipe."),
     "evaluate": ("model.commands:evaluate", "Score captions against references."),
     "import": ("catalog.commands:import_command", "Import photos into a collection."),
+    "duplicates": ("catalog.commands:duplicates_command", "List the photos of a collection that look alike."),
     "delete": ("catalog.commands:delete_command", "Delete a collection or an item."),
     "job": ("catalog.commands:job_group", "Start, list and cancel jobs."),
     "backup": ("catalog.commands:backup_command", "Write database and stored files into one file."),

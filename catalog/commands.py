@@ -11,12 +11,24 @@ import click
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
-from catalog import accounts, backup, checkpoints, collections, exports, ingest, items, jobs, workers
+from catalog import (
+    accounts,
+    backup,
+    checkpoints,
+    collections,
+    exports,
+    ingest,
+    items,
+    jobs,
+    near_duplicates,
+    workers,
+)
 from catalog.blobs import BlobStore
 from catalog.database import Database, migrate
 from catalog.doctor import Doctor
 from catalog.errors import Conflict, NotFound
 from catalog.imports.arrivals import arriving
+from catalog.near_duplicates import Group
 from catalog.queue import Queue
 from catalog.schema import Collection, Item, Job, JobState, Role
 from catalog.settings import Settings, load_settings
@@ -157,6 +169,26 @@ def delete_command(target: str, yes: bool) -> None:
     click.echo(f"the {kind} {name!r} is deleted; {len(keys)} stored files were removed with it")
 
 
+@click.command("duplicates")
+@click.argument("collection")
+@click.option("--json", "as_json", is_flag=True)
+def duplicates_command(collection: str, as_json: bool) -> None:
+    """List the photos of COLLECTION that look alike and that nobody has kept yet. Changes nothing."""
+    with opened(load_settings()).reading() as session:
+        found = near_duplicates.every(session, collections.by_name(session, collection))
+        groups = [_described_group(group) for group in found]
+    if as_json:
+        click.echo(json.dumps(groups))
+        return
+    for group in groups:
+        for item in group["items"]:
+            marks = [word for word in ("identical", "kept") if item[word]]
+            told = f"{item['width']} x {item['height']} {item['format']}, {item['bytes']} bytes"
+            click.echo(f"{item['id']:>8}  {', '.join([item['path'], told, *marks])}")
+        click.echo()
+    click.echo(f"{len(groups)} group{'s' if len(groups) != 1 else ''} of near-duplicates in {collection!r}")
+
+
 @click.command("export")
 @click.argument("collection")
 @click.option("--format", "format_", type=click.Choice(exports.FORMATS), required=True)
@@ -291,3 +323,22 @@ def _wait_for(database: Database, job_id: int, total: int) -> None:
 def _described(job: Job) -> dict[str, Any]:
     keys = ("id", "kind", "state", "total", "done", "failed", "skipped", "priority", "error")
     return {key: getattr(job, key) for key in keys}
+
+
+def _described_group(group: Group) -> dict[str, Any]:
+    found = [
+        {
+            "id": twin.item.id,
+            "path": twin.item.path,
+            "external_id": twin.item.external_id,
+            "sha256": twin.item.image.sha256,
+            "format": twin.item.image.format,
+            "bytes": twin.item.image.bytes,
+            "width": twin.item.image.width,
+            "height": twin.item.image.height,
+            "identical": twin.identical,
+            "kept": twin.item.twins_kept,
+        }
+        for twin in group.twins
+    ]
+    return {"id": group.id, "items": found}

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ from catalog.blobs import BlobStore
 from catalog.captions import derived_review_state, refresh_review_state
 from catalog.collections import used_blobs
 from catalog.database import Database
+from catalog.errors import MissingBlob
 from catalog.ingest import remove_blobs
 from catalog.jobs import UNFINISHED
 from catalog.schema import (
@@ -30,6 +31,7 @@ from catalog.schema import (
     utc_now,
 )
 from pictures.errors import PictureError
+from pictures.intake import dhash_of
 from pictures.sandbox import DecodingProcess
 
 Row = TypeVar("Row")
@@ -61,6 +63,7 @@ class Doctor:
     def findings(self) -> Iterator[Finding]:
         """What is wrong, each repaired as it is found where `repair` says so."""
         yield from self._pictures()
+        yield from self._hashes()
         yield from self._checkpoints()
         yield from self._orphans()
         yield from self._jobs()
@@ -121,6 +124,39 @@ class Doctor:
             key = self.blobs.put(rendition)
             session.execute(update(Image).where(Image.id == image.id).values(rendition=key))
         return self._mended(problem, "made again from the original")
+
+    def _hashes(self) -> Iterator[Finding]:
+        """Pictures from before there were hashes; one finding for all of them."""
+        missing = computed = after = 0
+        query = select(Image.id, Image.rendition).where(Image.dhash.is_(None)).order_by(Image.id)
+        while True:
+            with self.database.reading() as session:
+                rows = session.execute(query.where(Image.id > after).limit(ROWS_AT_A_TIME)).all()
+            if not rows:
+                break
+            missing, after = missing + len(rows), rows[-1].id
+            computed += self._hashed({row.id: row.rendition for row in rows}) if self.repair else 0
+        if missing:
+            problem = f"{missing} pictures have no hash by which their near-duplicates are found"
+            yield Finding(problem, self._how_hashed(missing, computed), repaired=missing == computed)
+
+    def _hashed(self, renditions: dict[int, str]) -> int:
+        """Compute and keep the hashes of these images; returns how many could be."""
+        hashes = []
+        for image_id, key in renditions.items():
+            # A rendition that cannot be read is a finding of its own.
+            with suppress(MissingBlob, PictureError):
+                hashes.append({"id": image_id, "dhash": dhash_of(self.blobs.read(key))})
+        with self.database.writing() as session:
+            for values in hashes:
+                session.execute(update(Image).where(Image.id == values["id"]).values(dhash=values["dhash"]))
+        return len(hashes)
+
+    def _how_hashed(self, missing: int, computed: int) -> str:
+        if not self.repair:
+            return "can be computed"
+        left = missing - computed
+        return f"{computed} computed, {left} have no rendition to compute it from" if left else "computed"
 
     def _checkpoints(self) -> Iterator[Finding]:
         with self.database.reading() as session:

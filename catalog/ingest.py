@@ -183,6 +183,7 @@ def _image(session: Session, measured: Measured, rendition: str) -> tuple[Image,
         width=measured.width,
         height=measured.height,
         pages=measured.pages,
+        dhash=measured.dhash,
     )
     session.add(image)
     session.flush()

@@ -4,18 +4,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pictures.decode import MAX_PIXELS, open_picture
-from pictures.fingerprint import sha256_of
+from pictures.fingerprint import dhash, sha256_of
 from pictures.metadata import JSON, read_metadata
 from pictures.renditions import rendition
 
 RENDITION_LONGEST = 1024
+# Averages over areas need no more; a JPEG is decoded several times faster for it.
+HASHED_SHORTEST = 64
 
 Encoded = bytes
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What an import records: the file's hash and size, the upright picture's size, and a JPEG rendition."""
+    """What an import records: the file's hash and size, the size of the upright picture, a JPEG rendition and its dhash."""
 
     sha256: str
     bytes: int
@@ -26,6 +28,7 @@ class Measured:
     notes: tuple[str, ...]
     metadata: dict[str, JSON]
     rights: str | None
+    dhash: int
     rendition: Encoded
 
 
@@ -37,6 +40,7 @@ def measure(path: Path, *, max_pixels: int = MAX_PIXELS) -> Measured:
     picture = open_picture(path, shortest=RENDITION_LONGEST, max_pixels=max_pixels)
     metadata = read_metadata(path, max_pixels=max_pixels)
     rights = metadata.get("rights")
+    small = rendition(picture.pixels, longest=RENDITION_LONGEST)
     return Measured(
         sha256=sha256_of(path),
         bytes=path.stat().st_size,
@@ -47,5 +51,14 @@ def measure(path: Path, *, max_pixels: int = MAX_PIXELS) -> Measured:
         notes=picture.notes,
         metadata=metadata,
         rights=rights if isinstance(rights, str) else None,
-        rendition=rendition(picture.pixels, longest=RENDITION_LONGEST),
+        dhash=dhash_of(small),
+        rendition=small,
     )
+
+
+def dhash_of(rendition: Encoded) -> int:
+    """The difference hash of a picture, from its rendition: the same now and whenever it is asked again.
+
+    Raises PictureError.
+    """
+    return dhash(open_picture(rendition, shortest=HASHED_SHORTEST).pixels)

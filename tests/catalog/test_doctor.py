@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from catalog import captions, collections, items, jobs
 from catalog.blobs import BlobStore
@@ -61,6 +61,28 @@ def age(path: Path) -> None:
 
 
 def test_a_healthy_installation_has_nothing(examined: Examined, image: Image) -> None:
+    assert examined() == []
+
+
+def test_missing_hashes_are_computed_from_renditions(
+    examined: Examined, image: Image, blobs: BlobStore, database: Database
+) -> None:
+    with database.writing() as session:
+        session.execute(update(Image).values(dhash=None))
+        rendition = image.rendition[:1] + "0" * 63
+        session.add(
+            Image(sha256="f" * 64, rendition=rendition, format="PNG", bytes=1, width=1, height=1, pages=1)
+        )
+    problem = "2 pictures have no hash by which their near-duplicates are found"
+    assert [one.remedy for one in examined() if one.problem == problem] == ["can be computed"]
+    (found,) = [one for one in examined(repair=True) if one.problem == problem]
+    assert found.remedy == "1 computed, 1 have no rendition to compute it from"
+    assert not found.repaired
+    with database.writing() as session:
+        hashes = {one.sha256: one.dhash for one in session.scalars(select(Image))}
+        session.execute(delete(Image).where(Image.id != image.id))
+    assert hashes == {image.sha256: image.dhash, "f" * 64: None}
+    assert image.dhash is not None
     assert examined() == []
 
 

@@ -1,7 +1,10 @@
 """Captions that come along with photos, in every format that a folder may bring them in."""
 
+import csv
 import io
 import json
+import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,9 +12,10 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from sqlalchemy import select
 
-from catalog import collections, exports, history
+from catalog import collections, exports, history, near_duplicates
 from catalog.blobs import BlobStore
 from catalog.captions import TEXT_LENGTH
 from catalog.commands import export_command, import_command
@@ -362,3 +366,34 @@ def test_a_csv_of_ours_comes_back_with_its_words(
         for caption, other in zip(row["captions"], copy["captions"], strict=True):
             for name in ("text", "state", "origin", "language", "kind"):
                 assert caption[name] == other[name]
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_thousand_files_of_which_twenty_are_equal_stay_a_thousand_rows(
+    imported: Callable[..., list[FileReport]],
+    exported: Callable[..., str],
+    database: Database,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Nothing here depends on surviving a power cut, and waiting for the disk takes most of the time.
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+    folder, table = tmp_path / "photos", ["path,caption,external_id"]
+    for number in range(1000):
+        (folder / str(number // 100)).mkdir(parents=True, exist_ok=True)
+        # The last twenty are the same.
+        red, green = divmod(min(number, 980), 256)
+        Image.new("RGB", (2, 1), (red, green, 0)).save(folder / f"{number // 100}/{number:04}.png")
+        table.append(f"{number // 100}/{number:04}.png,{'A boat.' if number % 2 else ''},INV-{number}")
+    (folder / "captions.csv").write_text("\n".join(table))
+    reports = imported(folder)
+    assert Counter(report.status for report in reports) == {"imported": 981, "duplicate": 19}
+    with database.reading() as session:
+        (group,) = near_duplicates.every(session, collections.by_name(session, "Harbour"))
+    assert [twin.identical for twin in group.twins] == [True] * 20
+    expected = [(f"{number // 100}/{number:04}.png", f"INV-{number}") for number in range(1000)]
+    rows = [json.loads(line) for line in exported().splitlines()]
+    assert [(row["path"], row["external_id"]) for row in rows] == expected
+    assert len({row["sha256"] for row in rows}) == 981
+    cells = list(csv.DictReader(io.StringIO(exported(format="csv"), newline="")))
+    assert [(row["path"], row["external_id"]) for row in cells] == expected

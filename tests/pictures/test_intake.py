@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from pictures.errors import TooLarge
-from pictures.intake import measure
+from pictures.intake import dhash_of, measure
 
 
 def test_measure_tells_everything_of_one_file(tmp_path, scene, encode):
@@ -24,6 +24,7 @@ def test_measure_tells_everything_of_one_file(tmp_path, scene, encode):
     assert measured.metadata["copyright"] == "(c) The archive"
     with Image.open(io.BytesIO(measured.rendition)) as rendition:
         assert rendition.size == (683, 1024)
+    assert measured.dhash == dhash_of(measured.rendition)
 
 
 def test_measure_respects_the_limit_of_pixels(photo):
