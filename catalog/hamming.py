@@ -50,7 +50,7 @@ def near(hashes: Hashes, others: Hashes, distance: int) -> NDArray[np.bool_]:
 
 
 def components(hashes: Hashes, distance: int) -> Places:
-    """(N,) numbers, equal where a chain of hashes leads from one to the other in steps of at most `distance`."""
+    """(N,) numbers, equal where a chain of hashes joins two, each within `distance` of the next."""
     codes, back = np.unique(hashes.view(np.uint64), return_inverse=True)
     roots = np.arange(len(codes))
     for left, right in _near_pairs(codes, codes, distance):

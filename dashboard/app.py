@@ -8,6 +8,7 @@ from catalog.settings import Settings, load_settings
 from dashboard import (
     checkpoints,
     collections,
+    duplicates,
     errors,
     headers,
     health,
@@ -23,14 +24,15 @@ from dashboard import (
 )
 from dashboard.api import captions as api_captions
 from dashboard.api import collections as api_collections
+from dashboard.api import duplicates as api_duplicates
 from dashboard.api import imports as api_imports
 from dashboard.api import items as api_items
 from dashboard.api import jobs as api_jobs
 from dashboard.api import tus
 
 MAX_REQUEST = 64 << 20  # bytes; parts of uploads are read as they come, whatever their length
-PAGES = (collections, items, jobs, imports, checkpoints, people, login_link, health)
-API = (api_collections, api_imports, tus, api_items, api_captions, api_jobs)
+PAGES = (collections, duplicates, items, jobs, imports, checkpoints, people, login_link, health)
+API = (api_collections, api_imports, tus, api_duplicates, api_items, api_captions, api_jobs)
 
 
 def create_app(settings: Settings | None = None, *, reconcile: bool = True) -> APIFlask:

@@ -42,6 +42,10 @@ class CaptionJobForm(Form):
     mode = RadioField("What to caption", choices=JOB_MODES, default="fill")
 
 
+class SkipForm(Form):
+    confirmed = BooleanField("Delete what people wrote about it too")
+
+
 class MemberForm(Form):
     name = StringField("Name", [DataRequired("Enter the name of a user.")])
 

@@ -17,7 +17,10 @@ Encoded = bytes
 
 @dataclass(frozen=True)
 class Measured:
-    """What an import records: the file's hash and size, the size of the upright picture, a JPEG rendition and its dhash."""
+    """What an import records: the file's hash and size, the upright picture's size, and a JPEG rendition.
+
+    `dhash` is the difference hash, signed 64 bits.
+    """
 
     sha256: str
     bytes: int

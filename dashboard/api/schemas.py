@@ -19,6 +19,7 @@ from catalog.captions import TEXT_LENGTH
 from catalog.exports import FORMATS
 from catalog.items import PAGE_SIZE
 from catalog.jobs import MODES
+from catalog.near_duplicates import GROUPS_AT_A_TIME
 from catalog.schema import CaptionKind, CaptionState, JobKind, JobState, Origin, ReviewState, UploadState
 
 LONGEST_PAGE = 500
@@ -103,6 +104,46 @@ class ListedItemOut(Schema):
 class ItemsOut(Schema):
     items = List(Nested(ListedItemOut))
     after = Integer(allow_none=True, metadata={"description": "Null on the last page."})
+
+
+class TwinOut(Schema):
+    item = Nested(ItemOut)
+    bytes = Integer(attribute="item.image.bytes")
+    caption = Nested(CaptionOut, allow_none=True, metadata={"description": "The one that lists show."})
+    identical = Boolean(metadata={"description": "Another photo of the group has the very same bytes."})
+    touched = Boolean(metadata={"description": "People worked on it; skipping it must be confirmed."})
+    kept = Boolean(attribute="item.twins_kept")
+
+
+class GroupOut(Schema):
+    id = Integer()
+    size = Integer(metadata={"description": "How many photos look alike, also those not listed here."})
+    twins = List(Nested(TwinOut))
+
+
+class DuplicatesQuery(Schema):
+    after = Integer(load_default=None, metadata={"description": "Continue behind this group."})
+    limit = Integer(load_default=GROUPS_AT_A_TIME, validate=Range(1, LONGEST_PAGE))
+
+
+class DuplicatesOut(Schema):
+    groups = List(Nested(GroupOut))
+    total = Integer(metadata={"description": "Groups, on all pages."})
+    unhashed = Integer(metadata={"description": "Photos that `recaption doctor --repair` has to look at."})
+    after = Integer(allow_none=True, metadata={"description": "Null on the last page."})
+
+
+class KeepIn(Schema):
+    item_ids = List(Integer(), required=True, validate=Length(1, LONGEST_PAGE))
+
+
+class KeepOut(Schema):
+    kept = Integer()
+
+
+class SkipIn(Schema):
+    item_id = Integer(required=True)
+    confirmed = Boolean(load_default=False, metadata={"description": "Needed for what people worked on."})
 
 
 class FlagIn(Schema):
