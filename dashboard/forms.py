@@ -43,7 +43,7 @@ class CaptionJobForm(Form):
 
 
 class SkipForm(Form):
-    confirmed = BooleanField("Delete what people wrote about it too")
+    confirmed = BooleanField("Delete what people wrote and decided too")
 
 
 class MemberForm(Form):

@@ -37,12 +37,28 @@ async function skip(form) {
   const more = group.querySelector("[data-more]");
   if (!more && group.querySelectorAll("[data-twin]").length <= 2) leave(group);
   else leave(form.closest("[data-twin]"));
+  tellAlone(group);
+}
+
+// A photo whose only twin of the same bytes has gone is no longer the same file as another.
+function tellAlone(group) {
+  const marks = [...group.querySelectorAll("[data-same]")];
+  for (const mark of marks) {
+    if (marks.filter((other) => other.dataset.same === mark.dataset.same).length === 1) mark.remove();
+  }
+}
+
+function countDown() {
+  const words = document.querySelector("[data-total]");
+  const total = (words.dataset.total -= 1);
+  words.textContent = `${total.toLocaleString("en")} ${total === 1 ? "group" : "groups"} of photos that look alike.`;
 }
 
 // Takes something away, and the focus to what comes in its place.
 function leave(element) {
   const next = element.nextElementSibling ?? element.previousElementSibling;
   element.remove();
+  if (element.matches("[data-group]")) countDown();
   if (!document.querySelector("[data-group]")) return location.reload();
   const target = next?.matches("[data-group], [data-twin]") ? next : document.querySelector("[data-group]");
   target.querySelector("button").focus();

@@ -37,6 +37,7 @@ def test_groups_are_kept_and_skipped_without_a_mouse(page: Page, collection: str
     expect(groups).to_have_count(1)
     expect(page.get_by_role("button", name="Keep all")).to_be_focused()
     expect(page.locator("[data-status]")).to_have_text("2 photos are kept")
+    expect(page.get_by_text("1 group of photos that look alike.")).to_be_visible()
     page.keyboard.press("Tab")  # the first photo
     page.keyboard.press("Tab")
     expect(
@@ -60,7 +61,7 @@ def test_a_photo_with_words_of_people_asks_to_be_confirmed(page: Page, collectio
     twin = page.locator("[data-twin]", has_text="Boats in the harbour.")
     twin.get_by_role("button", name="Skip").click()
     expect(page.locator("[data-twin]")).to_have_count(4)
-    twin.get_by_label("Delete what people wrote about it too").check()
+    twin.get_by_label("Delete what people wrote and decided too").check()
     twin.get_by_role("button", name="Skip").click()
     expect(page.locator("[data-twin]")).to_have_count(2)
 

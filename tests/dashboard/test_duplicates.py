@@ -61,7 +61,7 @@ def test_what_people_wrote_is_only_deleted_when_they_say_so(
 ) -> None:
     address = f"/collections/{collection}/duplicates"
     admin.call("POST", f"/items/{alike[0]}/captions", json={"text": "A boat."})
-    assert admin.get(address).text.count("Delete what people wrote about it too") == 1
+    assert admin.get(address).text.count("Delete what people wrote and decided too") == 1
     refused = admin.submit(f"{address}/skip/{alike[0]}", {})
     assert refused.status_code == 409
     assert "people worked on" in refused.text
