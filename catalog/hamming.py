@@ -39,14 +39,15 @@ class Band:
 
 
 def near(hashes: Hashes, others: Hashes, distance: int) -> NDArray[np.bool_]:
-    """Which of (N,) hashes differ from one of the (M,) `others` in at most `distance` bits."""
-    found = np.zeros(len(hashes), np.bool_)
+    """Which of (N,) hashes differ from one of the (M,) `others` in at most `distance` bits.
+
+    Hashes that tell nothing, such as those of blank pages, are for the caller to leave out.
+    """
     wanted, back = np.unique(hashes.view(np.uint64), return_inverse=True)
     hit = np.zeros(len(wanted), np.bool_)
     for left, _ in _near_pairs(wanted, np.unique(others.view(np.uint64)), distance):
         hit[left] = True
-    found[:] = hit[back]
-    return found
+    return hit[back]
 
 
 def components(hashes: Hashes, distance: int) -> Places:

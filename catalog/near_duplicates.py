@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +63,10 @@ class Page:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """All groups of a collection as item ids, those nobody has kept yet first; in the order of `firsts`."""
+    """All groups of a collection, by their first items' ids.
+
+    `members` are the item ids of each, those that nobody has kept yet before the others.
+    """
 
     firsts: Ids
     members: Sequence[Ids]
@@ -167,26 +170,26 @@ def _read(
 
 
 def _described(session: Session, found: Found, start: int, stop: int, *, shown: int | None) -> list[Group]:
-    described = []
-    for first, group in zip(found.firsts[start:stop], found.members[start:stop], strict=True):
-        twins = _twins(session, group[:shown].tolist())
-        described.append(Group(id=int(first), size=len(group), twins=twins))
-    return described
+    """Groups from `start` to before `stop`, without items that were deleted meanwhile."""
+    listed = [group[:shown].tolist() for group in found.members[start:stop]]
+    twins = _twins(session, [item_id for item_ids in listed for item_id in item_ids])
+    groups = []
+    for at, item_ids in enumerate(listed, start):
+        members = [twins[item_id] for item_id in item_ids if item_id in twins]
+        times = Counter(twin.item.image_id for twin in members)
+        told = [replace(twin, identical=times[twin.item.image_id] > 1) for twin in members]
+        groups.append(Group(id=int(found.firsts[at]), size=len(found.members[at]), twins=told))
+    return groups
 
 
-def _twins(session: Session, item_ids: Sequence[int]) -> list[Twin]:
-    """The items, in this order, without those that were deleted meanwhile."""
-    held: dict[int, Item] = {}
-    captions: dict[int, Caption] = {}
-    touched: set[int] = set()
+def _twins(session: Session, item_ids: Sequence[int]) -> dict[int, Twin]:
+    """Items by id, each as if it were alone."""
+    twins = {}
     for start in range(0, len(item_ids), ITEMS_AT_A_TIME):
         some = item_ids[start : start + ITEMS_AT_A_TIME]
+        captions = items.leading_captions(session, some)
+        touched = set(session.scalars(select(Item.id).where(Item.id.in_(some), touched_by_people())))
         query = select(Item).where(Item.id.in_(some)).options(joinedload(Item.image))
-        held |= {item.id: item for item in session.scalars(query)}
-        captions |= items.leading_captions(session, some)
-        touched |= set(session.scalars(select(Item.id).where(Item.id.in_(some), touched_by_people())))
-    members = [held[item_id] for item_id in item_ids if item_id in held]
-    times = Counter(item.image_id for item in members)
-    return [
-        Twin(item, captions.get(item.id), times[item.image_id] > 1, item.id in touched) for item in members
-    ]
+        for item in session.scalars(query):
+            twins[item.id] = Twin(item, captions.get(item.id), identical=False, touched=item.id in touched)
+    return twins

@@ -1,3 +1,4 @@
+import random
 import time
 
 import numpy as np
@@ -51,6 +52,22 @@ def test_no_pair_within_the_distance_escapes_all_bands(count: int, distance: int
         assert covered == list(range(64))
     assert len(covered) == len(set(covered))
     assert sum(radius + 1 for radius in radii) == distance + 1
+
+
+@pytest.mark.parametrize("distance", [0, 1, 4, 7, 8, 11, 15, 16, 19])
+def test_pairs_that_only_one_band_finds_are_found(distance: int) -> None:
+    """They differ in one band by as much as it allows, and in each other band by one bit more."""
+    noise = random.Random(distance)
+    for alone in range(len(hamming._bands(2, distance))):
+        for _ in range(20):
+            one = other = noise.getrandbits(64)
+            for at, band in enumerate(hamming._bands(2, distance)):
+                for bit in noise.sample(range(band.width), band.radius + (at != alone)):
+                    other ^= 1 << band.shift + bit
+            assert (one ^ other).bit_count() == distance
+            assert len(np.unique(hamming.components(array([one, other]), distance))) == 1
+            assert hamming.near(array([one]), array([other]), distance).all()
+            assert not distance or not hamming.near(array([one]), array([other]), distance - 1).any()
 
 
 def test_many_candidates_are_looked_at_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
