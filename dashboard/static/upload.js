@@ -27,7 +27,6 @@ let announced = Promise.resolve();
 let current = null; // the import that the page speaks of
 
 chooser.addEventListener("change", uploadChosen);
-uploadChosen(); // a quick hand chooses before this module runs
 adder.addEventListener("dragover", (event) => { event.preventDefault(); adder.classList.add("over"); });
 adder.addEventListener("dragleave", () => adder.classList.remove("over"));
 adder.addEventListener("drop", async (event) => {
@@ -291,3 +290,5 @@ async function walk(entry) {
   }
   return (await Promise.all(children.map((child) => walk(child)))).flat();
 }
+
+uploadChosen(); // a quick hand chooses before this module runs
