@@ -1,15 +1,7 @@
 """A real `recaption serve` with its worker, and the system's Chromium before it."""
 
-import os
-import shutil
-import signal
 import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -25,9 +17,8 @@ from playwright.sync_api import (
 )
 
 from catalog import accounts
-from catalog.database import Database
 from catalog.schema import Role
-from catalog.settings import child_environment, load_settings
+from tests.serving import Server, serving
 
 # A busy machine may take long to answer; waiting longer costs nothing where it does not.
 expect.set_options(timeout=30_000)
@@ -45,43 +36,15 @@ FLAGS = [
 ]
 
 
-@dataclass(frozen=True)
-class Server:
-    """A running installation: where it answers, its database, and the process of `recaption serve`."""
-
-    address: str
-    database: Database
-    pid: int
-
-    def kill_web_process(self) -> None:
-        """Kill the web server with all that it started; the supervisor starts another one."""
-        for child in Path(f"/proc/{self.pid}/task").glob("*/children"):
-            for pid in child.read_text().split():
-                if b"\0web\0" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    os.killpg(int(pid), signal.SIGKILL)
-                    return
-        pytest.fail("there is no web process to kill")
-
-
 @pytest.fixture(scope="session")
 def server(
     migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory, session_port: int
 ) -> Iterator[Server]:
     """`recaption serve` with one admin, for all browser tests."""
-    home = tmp_path_factory.mktemp("home")
-    shutil.copy(migrated_sqlite, home / "recaption.sqlite")
-    variables = {"RECAPTION_HOME": str(home)}
-    database = Database(load_settings(variables).database_url)
-    with database.writing() as session:
-        accounts.create_user(session, name=NAME, role=Role.ADMIN, password=PASSWORD)
-    command = [str(Path(sys.executable).with_name("recaption")), "serve", "--port", str(session_port)]
-    with (home / "serve.log").open("wb") as log:
-        process = subprocess.Popen(command, env=child_environment(**variables), stdout=log, stderr=log)
-    wait_until_healthy(session_port, process, home / "serve.log")
-    yield Server(f"http://127.0.0.1:{session_port}", database, process.pid)
-    process.send_signal(signal.SIGTERM)
-    process.wait(timeout=30)
-    database.close()
+    with serving(tmp_path_factory.mktemp("home"), migrated_sqlite, session_port) as server:
+        with server.database.writing() as session:
+            accounts.create_user(session, name=NAME, role=Role.ADMIN, password=PASSWORD)
+        yield server
 
 
 @pytest.fixture(scope="session")
@@ -155,21 +118,6 @@ def new_page(new_context: Callable[..., BrowserContext], logged_in: StorageState
 @pytest.fixture
 def page(new_page: Callable[..., Page]) -> Page:
     return new_page()
-
-
-def wait_until_healthy(port: int, process: subprocess.Popen[bytes], log: Path, seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and process.poll() is None:
-        connection = HTTPConnection("127.0.0.1", port, timeout=5)
-        try:
-            connection.request("GET", "/healthz")
-            if connection.getresponse().status == 200:
-                return
-        except OSError:
-            time.sleep(0.1)
-        finally:
-            connection.close()
-    pytest.fail(f"recaption serve does not answer: {log.read_text()[-2000:]}")
 
 
 def _note_message(message: ConsoleMessage, complaints: list[str]) -> None:

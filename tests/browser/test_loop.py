@@ -9,7 +9,7 @@ from zipfile import ZipFile
 
 from playwright.sync_api import Page, Request, Route, expect
 
-from tests.browser.conftest import Server
+from tests.serving import Server
 
 DROP = """(form, data) => {
   const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));

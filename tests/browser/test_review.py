@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from catalog import captions, collections, items
 from catalog.schema import CaptionState, Collection
-from tests.browser.conftest import Server
+from tests.serving import Server
 
 
 @pytest.fixture
