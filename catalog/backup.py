@@ -19,7 +19,7 @@ from sqlalchemy.types import TypeEngine
 from catalog.blobs import BlobStore
 from catalog.database import Database, last_ids, migrate, set_last_ids
 from catalog.errors import Conflict, InvalidInput
-from catalog.schema import BLOB_KEYS, Base
+from catalog.schema import BLOB_KEYS, Base, Image
 
 FORMAT = 1
 ABOUT = "recaption.json"
@@ -52,6 +52,12 @@ def back_up(database: Database, blobs: BlobStore, file: Path) -> list[str]:
     finally:
         staged.unlink(missing_ok=True)
     return missing
+
+
+def originals_left_out(database: Database) -> int:
+    """How many originals no backup holds, for they were left where they are."""
+    with database.reading() as session:
+        return session.scalar(select(func.count()).where(~Image.stored)) or 0
 
 
 def restore(database: Database, blobs: BlobStore, file: Path) -> int:
@@ -98,8 +104,8 @@ def _plain(value: Any) -> Any:
 def _keys(connection: Connection) -> Iterator[str]:
     """The blobs that the rows need, each once."""
     seen: set[str] = set()
-    for column in BLOB_KEYS:
-        for key in connection.execution_options(yield_per=ROWS_AT_A_TIME).scalars(select(column)):
+    for query in BLOB_KEYS:
+        for key in connection.execution_options(yield_per=ROWS_AT_A_TIME).scalars(query):
             if key not in seen:
                 seen.add(key)
                 yield key

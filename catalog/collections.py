@@ -116,22 +116,23 @@ def remove_member(session: Session, collection: Collection, user: User) -> None:
 
 
 def remove(session: Session, collection: Collection, *, user: User | None) -> list[str]:
-    """Delete a collection with its items, captions and jobs, and leave a tombstone.
+    """Delete a collection with its items, captions, jobs and uploads, and leave a tombstone.
 
-    Returns the keys of blobs that no image needs any more; `ingest.remove_blobs` takes them after the
+    Returns the keys of blobs that may not be needed any more; `ingest.remove_blobs` takes them after the
     commit.
     """
-    image_ids = select(Item.image_id).where(Item.collection_id == collection.id).distinct()
-    images = session.execute(select(Image.id, Image.sha256, Image.rendition).where(Image.id.in_(image_ids)))
-    candidates = images.all()
+    # An import under way ends first, so that none of its pictures is overlooked.
+    session.execute(select(Collection.id).where(Collection.id == collection.id).with_for_update())
+    its_images = select(Item.image_id).where(Item.collection_id == collection.id).distinct()
+    image_ids = session.scalars(its_images).all()
+    its_jobs = select(Job.id).where(Job.collection_id == collection.id)
     # Workers lock chunks before items: taking the chunks first keeps clear of them.
-    job_ids = select(Job.id).where(Job.collection_id == collection.id)
-    fence(session, Chunk.job_id.in_(job_ids))
-    uploads = select(Upload.id).where(Upload.job_id.in_(job_ids))
+    fence(session, Chunk.job_id.in_(its_jobs))
+    uploads = select(Upload.id).where(Upload.job_id.in_(its_jobs))
     parts = session.scalars(select(UploadPart.sha256).where(UploadPart.upload_id.in_(uploads))).all()
     session.add(Tombstone(kind="collection", name=collection.name, user_id=user.id if user else None))
     session.execute(delete(Collection).where(Collection.id == collection.id))
-    return sorted({*parts, *remove_unused_images(session, [row.id for row in candidates])})
+    return sorted({*parts, *remove_unused_images(session, image_ids)})
 
 
 def remove_unused_images(session: Session, image_ids: Sequence[int]) -> list[str]:
@@ -141,16 +142,19 @@ def remove_unused_images(session: Session, image_ids: Sequence[int]) -> list[str
         some = image_ids[start : start + 500]
         unused = Image.id.in_(some) & ~select(Item.id).where(Item.image_id == Image.id).exists()
         rows = session.execute(
-            delete(Image).where(unused).returning(Image.sha256, Image.rendition),
+            delete(Image).where(unused).returning(Image.sha256, Image.rendition, Image.stored),
             execution_options={"synchronize_session": False},
         )
-        keys.update(key for row in rows for key in row)
+        for row in rows:
+            # An original that was left where it is belongs to somebody else.
+            keys |= {row.sha256, row.rendition} if row.stored else {row.rendition}
     return sorted(keys)
 
 
 def used_blobs(session: Session, keys: Iterable[str]) -> set[str]:
     """Those of the blobs that some row still needs."""
-    return {key for column in BLOB_KEYS for key in session.scalars(select(column).where(column.in_(keys)))}
+    asked = [query.where(query.selected_columns[0].in_(keys)) for query in BLOB_KEYS]
+    return {key for query in asked for key in session.scalars(query)}
 
 
 def blob_is_used(session: Session, key: str) -> bool:

@@ -73,8 +73,15 @@ def migrate_command(installation: Any) -> None:
     metavar="MODEL",
     help="A model, with its version, whose captions they are; without it they are people's.",
 )
+@click.option(
+    "--reference", is_flag=True, help="Leave the originals where they are; only small renditions are stored."
+)
 def import_command(
-    collection: str, sources: tuple[Path, ...], captions: Path | None, captioned_by: str | None
+    collection: str,
+    sources: tuple[Path, ...],
+    captions: Path | None,
+    captioned_by: str | None,
+    reference: bool,
 ) -> None:
     """Import photos from folders, zips or files into COLLECTION, which is made when it is new.
 
@@ -86,7 +93,13 @@ def import_command(
     settings = load_settings()
     database = opened(settings)
     arrivals = [
-        arriving(source, staging=settings.cache, captions=captions, captioned_by=captioned_by)
+        arriving(
+            source,
+            staging=settings.cache,
+            captions=captions,
+            captioned_by=captioned_by,
+            reference=reference,
+        )
         for source in sources
     ]
     files = [file for arrival in arrivals for file in arrival.files]
@@ -129,10 +142,15 @@ def doctor_command(repair: bool, quick: bool) -> None:
 def backup_command(file: Path) -> None:
     """Write the database and all stored files into FILE, a tar, while everything goes on running."""
     settings = load_settings()
-    missing = backup.back_up(opened(settings), BlobStore(settings.blobs), file)
+    database = opened(settings)
+    missing = backup.back_up(database, BlobStore(settings.blobs), file)
     for key in missing:
         click.echo(f"blob {key} is missing or damaged, and so it is in the backup", err=True)
     click.echo(f"{file} is written")
+    if left_out := backup.originals_left_out(database):
+        click.echo(
+            f"{left_out} originals were left where they are and are not in it; back those files up, too"
+        )
     if missing:
         sys.exit(1)
 
@@ -165,8 +183,10 @@ def delete_command(target: str, yes: bool) -> None:
             keys = collections.remove(session, found, user=None)
         else:
             keys = items.remove(session, found, user=None)
-    ingest.remove_blobs(database, BlobStore(settings.blobs), keys)
-    click.echo(f"the {kind} {name!r} is deleted; {len(keys)} stored files were removed with it")
+    gone = ingest.remove_blobs(database, BlobStore(settings.blobs), keys)
+    click.echo(f"the {kind} {name!r} is deleted; {gone} stored files were removed with it")
+    if gone < len(keys):
+        click.echo(f"{len(keys) - gone} stay for now: something else needs them, or a backup is being made")
 
 
 @click.command("duplicates")

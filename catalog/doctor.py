@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
+from catalog import originals
 from catalog.blobs import BlobStore
 from catalog.captions import derived_review_state, refresh_review_state
 from catalog.collections import used_blobs
@@ -82,7 +83,10 @@ class Doctor:
             return session.scalars(query).all()
 
     def _picture(self, image: Image) -> Iterator[Finding]:
-        of_original, of_rendition = self._trouble(image.sha256), self._trouble(image.rendition)
+        of_original = self._trouble(image.sha256) if image.stored else None
+        of_rendition = self._trouble(image.rendition)
+        if not image.stored:
+            yield from self._references(image)
         # Somebody may have deleted the picture since its row was read.
         if not (of_original or of_rendition) or (name := self._name(image)) is None:
             return
@@ -91,6 +95,25 @@ class Doctor:
             yield self._set_aside(image.sha256, f"the original of {name} {of_original}", remedy)
         else:
             yield self._made_again(image, f"the rendition of {name} {of_rendition}")
+
+    def _references(self, image: Image) -> Iterator[Finding]:
+        """Files that hold the original, and were left where they are, but are no longer there or the same."""
+        query = (
+            select(Item.id, Item.path, Item.reference)
+            .join(Image, Image.id == Item.image_id)
+            .where(Image.id == image.id, ~Image.stored, Item.reference.is_not(None))
+            .order_by(Item.id)
+        )
+        for item_id, path, reference in self._rows(query):
+            trouble = originals.trouble(reference, image, every_byte=self.every_byte)
+            # It may have been deleted, stored or moved since its row was read.
+            if trouble and self._rows(query.where(Item.id == item_id, Item.reference == reference)):
+                problem = f"the original of {path} (item {item_id}) was left at {reference}, and it {trouble}"
+                yield Finding(problem, originals.REMEDY)
+
+    def _rows(self, query: Select[*tuple[Any, ...]]) -> Sequence[Any]:
+        with self.database.reading() as session:
+            return session.execute(query).all()
 
     def _trouble(self, key: str) -> str | None:
         """What is wrong with a blob, if anything."""
@@ -115,8 +138,10 @@ class Doctor:
         if not self.repair:
             return self._mended(problem, "made again from the original")
         try:
-            rendition = self.decoder.measure(self.blobs.path(image.sha256)).rendition
-        except PictureError as error:
+            with self.database.reading() as session:
+                source = originals.local_path(session, self.blobs, image)
+            rendition = self.decoder.measure(source).rendition
+        except (PictureError, MissingBlob) as error:
             return Finding(problem, f"it cannot be made again: {error}")
         if self.blobs.exists(image.rendition):
             self.blobs.set_aside(image.rendition)

@@ -18,7 +18,7 @@ from catalog.imports.storing import keep
 from catalog.items import lock, next_position
 from catalog.schema import Collection, Image, Item, User
 from catalog.text import storable
-from pictures.errors import CorruptPicture, PictureError
+from pictures.errors import CorruptPicture, PictureError, RefusedPicture
 from pictures.intake import Measured
 from pictures.sandbox import DecodingProcess
 
@@ -32,12 +32,14 @@ class Incoming:
     """A file that waits on this disk, the path under which its item will be known, and what comes along.
 
     Its item comes last in the collection, or at `position`.
+    One that is `referenced` is left where it is: a rendition is stored, and the item tells where it lies.
     """
 
     source: Path
     path: str
     given: GivenItem | None = None
     position: int | None = None
+    referenced: bool = False
 
     def local(self) -> AbstractContextManager[Path]:
         """The file as it lies on this disk while the block runs. Raises PictureError and OSError."""
@@ -96,7 +98,8 @@ def ingest(
         path = _storable(file.path)
         try:
             with file.local() as source:
-                report = _ingest_one(database, blobs, decoder, collection_id, source, path, file, user)
+                arrived = replace(file, source=source, path=path)
+                report = _ingest_one(database, blobs, decoder, collection_id, arrived, user)
             yield report
         except PictureError as error:
             yield FileReport(path=path, status=error.reason, item_id=None, detail=str(error))
@@ -105,13 +108,19 @@ def ingest(
             yield FileReport(path=path, status="refused", item_id=None, detail=detail)
 
 
-def remove_blobs(database: Database, blobs: BlobStore, keys: Sequence[str]) -> None:
-    """Remove blobs that a committed deletion left behind, unless somebody stored them again since."""
+def remove_blobs(database: Database, blobs: BlobStore, keys: Sequence[str]) -> int:
+    """Remove blobs that a committed deletion left behind, unless somebody stored them again since.
+
+    Returns how many are gone; a backup that is being made keeps them until it is done.
+    """
+    gone = 0
     for key in keys:
         with database.writing() as session:
             lock_content(session, key)
             if not blob_is_used(session, key):
                 blobs.delete(key)
+                gone += not blobs.exists(key)
+    return gone
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
@@ -137,43 +146,66 @@ def _ingest_one(
     blobs: BlobStore,
     decoder: DecodingProcess,
     collection_id: int,
-    source: Path,
-    path: str,
     file: Incoming,
     user: User | None,
 ) -> FileReport:
-    measured = decoder.measure(source)
+    measured = _measured(decoder, file)
     # The large writes happen before the transaction, so that no lock is held meanwhile.
-    rendition = _put_both(blobs, measured, source)
+    rendition = _put(blobs, measured, file.source, original=not file.referenced)
     try:
         with database.writing() as session:
             lock_content(session, measured.sha256, rendition)
-            if not (blobs.exists(measured.sha256) and blobs.exists(rendition)):
-                # A deletion of the same picture came between; store it again under the lock.
-                _put_both(blobs, measured, source)
             # Locked, so that neither the collection nor its pictures go while the item comes.
             if session.get(Collection, collection_id, with_for_update={"key_share": True}) is None:
                 raise NotFound(f"there is no collection {collection_id}; it was deleted during the import")
-            image, known = _image(session, measured, rendition)
-            item, report = _item(session, collection_id, image, measured, path, known, file.position)
+            image, known = _image(session, measured, rendition, stored=not file.referenced)
+            if not (blobs.exists(rendition) and (blobs.exists(image.sha256) or not image.stored)):
+                # A deletion of the same picture came between; store it again under the lock.
+                _put(blobs, measured, file.source, original=image.stored)
+            item, report = _item(session, collection_id, image, measured, file, known)
             return _with_captions(session, item, file.given, report, user)
     except BaseException:
         remove_blobs(database, blobs, [measured.sha256, rendition])
         raise
 
 
-def _put_both(blobs: BlobStore, measured: Measured, source: Path) -> str:
-    """Store the original and its rendition, and return the rendition's key."""
-    if blobs.put(source) != measured.sha256:
-        raise CorruptPicture(f"{source.name} changed while it was imported; import it again")
+def _measured(decoder: DecodingProcess, file: Incoming) -> Measured:
+    """What is imported of a file; whether it is still what was measured shows when its bytes are stored."""
+    if not file.referenced:
+        return decoder.measure(file.source)
+    try:
+        str(file.source).encode()
+    except UnicodeEncodeError:
+        raise RefusedPicture(
+            f"{file.path} has a name that is not UTF-8 and cannot be referred to; rename it, or import it "
+            "without --reference"
+        ) from None
+    before = file.source.stat()
+    measured = decoder.measure(file.source)
+    after = file.source.stat()
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise _changed(file.source)
+    return measured
+
+
+def _put(blobs: BlobStore, measured: Measured, source: Path, *, original: bool) -> str:
+    """Store the rendition, and the original where it is wanted; return the rendition's key."""
+    if original and blobs.put(source) != measured.sha256:
+        raise _changed(source)
     return blobs.put(measured.rendition)
 
 
-def _image(session: Session, measured: Measured, rendition: str) -> tuple[Image, bool]:
+def _changed(source: Path) -> CorruptPicture:
+    return CorruptPicture(f"{source.name} changed while it was imported; import it again")
+
+
+def _image(session: Session, measured: Measured, rendition: str, *, stored: bool) -> tuple[Image, bool]:
     image = session.scalar(
         select(Image).where(Image.sha256 == measured.sha256).with_for_update(key_share=True)
     )
     if image:
+        # What is stored stays stored, and what was left where it is may be stored later.
+        image.stored = image.stored or stored
         return image, True
     image = Image(
         sha256=measured.sha256,
@@ -184,6 +216,7 @@ def _image(session: Session, measured: Measured, rendition: str) -> tuple[Image,
         height=measured.height,
         pages=measured.pages,
         dhash=measured.dhash,
+        stored=stored,
     )
     session.add(image)
     session.flush()
@@ -191,34 +224,39 @@ def _image(session: Session, measured: Measured, rendition: str) -> tuple[Image,
 
 
 def _item(
-    session: Session,
-    collection_id: int,
-    image: Image,
-    measured: Measured,
-    path: str,
-    known: bool,
-    position: int | None,
+    session: Session, collection_id: int, image: Image, measured: Measured, file: Incoming, known: bool
 ) -> tuple[Item, FileReport]:
+    path, reference = file.path, None if image.stored else _lasting(file.source)
     same = select(Item).where(Item.collection_id == collection_id, Item.image_id == image.id)
     if found := session.scalar(same.where(Item.path == path)):
-        return found, FileReport(path=path, status=ALREADY_HERE, item_id=found.id, detail="imported before")
+        detail = "imported before"
+        if reference not in (None, found.reference):
+            found.reference = reference
+            detail = f"imported before; its original is now the one at {reference}"
+        return found, FileReport(path=path, status=ALREADY_HERE, item_id=found.id, detail=detail)
     # Only this collection is asked: "duplicate" must not reveal what other people's collections hold.
     twin = session.scalar(same.limit(1)) if known else None
     item = Item(
         collection_id=collection_id,
         image_id=image.id,
         path=path,
-        position=position or next_position(session, collection_id),
+        position=file.position or next_position(session, collection_id),
         rights=measured.rights,
+        reference=reference,
         details=dict(measured.metadata),
     )
     session.add(item)
     session.flush()
     if twin:
-        detail = f"the same picture as {twin.path}; stored once"
+        detail = f"the same picture as {twin.path}; {'stored once' if image.stored else 'left where it is'}"
         return item, FileReport(path=path, status=DUPLICATE, item_id=item.id, detail=detail)
     detail = "; ".join(measured.notes)
     return item, FileReport(path=path, status=IMPORTED, item_id=item.id, detail=detail)
+
+
+def _lasting(path: Path) -> str:
+    """An absolute path. Links in it are kept: an archive may move behind the name by which people know it."""
+    return str(path.resolve() if ".." in path.parts else path.absolute())
 
 
 def _with_captions(

@@ -22,6 +22,7 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     false,
+    select,
     true,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
@@ -511,11 +512,11 @@ class Tombstone(Base):
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
-# Everything that rows keep as blobs.
+# Everything that rows keep as blobs, a query each.
 BLOB_KEYS = (
-    Image.sha256,
-    Image.rendition,
-    Checkpoint.weights_sha256,
-    Checkpoint.description_sha256,
-    UploadPart.sha256,
+    select(Image.sha256).where(Image.stored),
+    select(Image.rendition),
+    select(Checkpoint.weights_sha256),
+    select(Checkpoint.description_sha256),
+    select(UploadPart.sha256),
 )

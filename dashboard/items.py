@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from catalog import captions, collections, history, items
 from catalog.errors import MissingBlob
+from catalog.originals import open_referenced
 from catalog.schema import Item
 from dashboard.collections import wanted_state
 from dashboard.security import viewer
@@ -52,13 +53,16 @@ def picture(item_id: int) -> ResponseReturnValue:
 def original(item_id: int) -> ResponseReturnValue:
     """The file as it was imported: always a download, for nobody has checked what else is in it."""
     item = asked_for(item_id)
+    stored = item.image.stored
     response = send_file(
-        _stored(item.image.sha256),
+        _stored(item.image.sha256) if stored else open_referenced(current_session(), item, viewer=viewer()),
         mimetype="application/octet-stream",
         as_attachment=True,
         download_name=PurePosixPath(item.path).name,
         etag=item.image.sha256,
     )
+    if not stored and response.status_code == 200:
+        response.content_length = item.image.bytes
     response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
     return response
 

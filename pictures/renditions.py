@@ -11,17 +11,22 @@ MAX_BYTES = 200_000
 
 _QUALITY_STEP = 10
 _LOWEST_QUALITY = 20
+_SIDE_STEP = 0.8
 
 
 def rendition(pixels: Pixels, *, longest: int = 1024, quality: int = 80) -> bytes:
     """Encode (H, W, 3) RGB as a JPEG without metadata, at most `longest` pixels on its longest side.
 
-    Scales down with LANCZOS, never up. Quality goes down, to 20 at worst, while the JPEG exceeds MAX_BYTES.
+    Scales down with LANCZOS, never up. While the JPEG exceeds MAX_BYTES, quality goes down to 20, and then,
+    for halftones and the like, the size.
     """
     image = _scaled_down(Image.fromarray(pixels), longest)
     encoded = _jpeg(image, quality)
     while len(encoded) > MAX_BYTES and quality > _LOWEST_QUALITY:
         quality = max(_LOWEST_QUALITY, quality - _QUALITY_STEP)
+        encoded = _jpeg(image, quality)
+    while len(encoded) > MAX_BYTES:
+        image = _scaled_down(image, round(max(image.size) * _SIDE_STEP))
         encoded = _jpeg(image, quality)
     return encoded
 

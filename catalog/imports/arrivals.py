@@ -25,13 +25,19 @@ class Arrival:
 
 
 def arriving(
-    source: Path, *, staging: Path, captions: Path | None = None, captioned_by: str | None = None
+    source: Path,
+    *,
+    staging: Path,
+    captions: Path | None = None,
+    captioned_by: str | None = None,
+    reference: bool = False,
 ) -> Arrival:
     """The photos of a file, folder or zip, each with what comes along, in the order of the file of captions.
 
     Without `captions` the file is looked for among the photos. `captioned_by` names the model whose captions
     they are where the format cannot tell; otherwise they are people's. Members of a zip are unpacked one by
-    one into the folder `staging`. Raises InvalidInput.
+    one into the folder `staging`. With `reference` the photos are left where they are, which only files and
+    folders of this disk can be. Raises InvalidInput.
     """
     files: Sequence[Incoming]
     left_out: Sequence[FileReport] = ()
@@ -41,6 +47,8 @@ def arriving(
         raise InvalidInput(f"{str(source)!r} is no folder; captions of {captions.name} need one")
     else:
         files = pictures_of(source)
+    if reference:
+        files = _left_in_place(files, source)
     arrival = with_captions(files, captions, captioned_by)
     return Arrival(arrival.files, [*left_out, *arrival.left_out])
 
@@ -48,6 +56,16 @@ def arriving(
 def is_zip(file: Path) -> bool:
     """Whether a file is to be unpacked, by its name."""
     return file.suffix.lower() == ".zip"
+
+
+def _left_in_place(files: Sequence[Incoming], source: Path) -> list[Incoming]:
+    """The files, to be referred to. What has to be unpacked or fetched first lies nowhere afterwards."""
+    if any(type(file) is not Incoming for file in files):
+        raise InvalidInput(
+            f"{str(source)!r} is no file or folder of photos on this disk, and so its photos cannot be left "
+            "where they are; put them into a folder and name that, or import them without --reference"
+        )
+    return [replace(file, referenced=True) for file in files]
 
 
 def with_captions(

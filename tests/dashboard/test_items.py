@@ -1,8 +1,16 @@
 """Items: the review page, pictures and originals, flags, the end of one."""
 
 from collections.abc import Callable
+from pathlib import Path
 
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload
+
+from catalog import collections
 from catalog.blobs import BlobStore
+from catalog.database import Database
+from catalog.schema import Collection, Item, User
 from catalog.settings import Settings
 from tests.dashboard.conftest import MODEL_TEXT, jpeg
 from tests.dashboard.visitor import Visitor
@@ -90,6 +98,50 @@ def test_a_picture_that_is_gone_from_the_store_says_so(admin: Visitor, settings:
     answer = admin.get(f"/items/{item}/picture")
     assert answer.status_code == 500
     assert "restore it from a backup" in answer.text
+
+
+@pytest.fixture
+def referenced(database: Database, settings: Settings, item: int, collection: int, tmp_path: Path) -> Path:
+    """The file in which the original of `item` was left; bob may see it."""
+    file = tmp_path / "scans" / "boats.png"
+    file.parent.mkdir()
+    with database.writing() as session:
+        held = session.get_one(Item, item, options=[joinedload(Item.image)])
+        held.reference, held.image.stored = str(file), False
+        key = held.image.sha256
+        if bob := session.scalar(select(User).where(User.name == "bob")):
+            collections.add_member(session, session.get_one(Collection, collection), bob)
+    blobs = BlobStore(settings.blobs)
+    file.write_bytes(blobs.read(key))
+    blobs.delete(key)
+    return file
+
+
+def test_an_original_that_was_left_where_it_is_is_read_from_there(
+    admin: Visitor, reviewer: Visitor, item: int, referenced: Path
+) -> None:
+    for visitor in (admin, reviewer):
+        answer = visitor.get(f"/items/{item}/original")
+        assert answer.data == referenced.read_bytes()
+        assert answer.content_length == referenced.stat().st_size
+        assert answer.headers["Content-Disposition"] == "attachment; filename=0000.png"
+        assert answer.headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
+        again = visitor.get(f"/items/{item}/original", headers={"If-None-Match": answer.headers["ETag"]})
+        assert (again.status_code, again.data) == (304, b"")
+    assert f"original left at {referenced}" in admin.get(f"/items/{item}").text
+    assert "stays where it was left" in admin.get(f"/items/{item}").text
+    assert str(referenced) not in reviewer.get(f"/items/{item}").text
+
+
+def test_an_original_that_has_changed_where_it_was_left_is_not_handed_out(
+    admin: Visitor, reviewer: Visitor, item: int, referenced: Path
+) -> None:
+    referenced.write_bytes(b"x" * referenced.stat().st_size)
+    for_admin, for_reviewer = (one.get(f"/items/{item}/original") for one in (admin, reviewer))
+    assert (for_admin.status_code, for_reviewer.status_code) == (500, 500)
+    assert f"was left at {referenced}, and it has changed" in for_admin.text
+    assert "tell an admin" in for_reviewer.text
+    assert str(referenced) not in for_reviewer.text
 
 
 def test_flags_are_set_and_taken_off(admin: Visitor, item: int, collection: int) -> None:

@@ -48,6 +48,8 @@ def test_a_rendition_carries_no_metadata(scene):
 def test_quality_goes_down_until_the_rendition_is_small_enough():
     noise = np.random.default_rng(0).integers(0, 256, (1024, 1024, 3), dtype=np.uint8)
     assert len(rendition(noise)) <= MAX_BYTES
+    dots = (noise[:, :, :1] > 127).repeat(3, axis=2) * np.uint8(255)
+    assert len(rendition(dots)) <= MAX_BYTES
     mild = rendition(noise[:256, :256])
     assert mild == rendition(noise[:256, :256], quality=80)
     assert len(mild) > len(rendition(noise[:256, :256], quality=50))
