@@ -28,6 +28,7 @@ from catalog.database import Database, migrate
 from catalog.doctor import Doctor
 from catalog.errors import Conflict, NotFound
 from catalog.imports.arrivals import arriving
+from catalog.imports.fetching import Fetcher
 from catalog.near_duplicates import Group
 from catalog.queue import Queue
 from catalog.schema import Collection, Item, Job, JobState, Role
@@ -83,7 +84,7 @@ def import_command(
     captioned_by: str | None,
     reference: bool,
 ) -> None:
-    """Import photos from folders, zips or files into COLLECTION, which is made when it is new.
+    """Import photos from folders, zips, files or lists of URLs into COLLECTION, which is made when it is new.
 
     Captions among them come along: captions.jsonl, captions.csv, COCO, Karpathy, Flickr8k, imagefolder,
     or a text beside each photo.
@@ -99,6 +100,7 @@ def import_command(
             captions=captions,
             captioned_by=captioned_by,
             reference=reference,
+            fetcher=Fetcher(settings.url_imports) if settings.url_imports else None,
         )
         for source in sources
     ]

@@ -266,5 +266,7 @@ def _with_captions(
         return report
     lock(session, item.id)
     added = keep(session, item, given, user=user)
+    if not given.captions:
+        return report
     said = f"{added} caption{'s' if added != 1 else ''} came along"
     return replace(report, detail=f"{report.detail}; {said}" if report.detail else said)

@@ -1,6 +1,7 @@
 """Where everything lives: the one place that reads the environment."""
 
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from pathlib import Path
 from catalog.errors import InvalidInput
 from pictures.decode import MAX_PIXELS
 
+HOST_PATTERN = re.compile(r"(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)+")
 BROKERS = ("filesystem", "redis", "rediss", "amqp", "amqps", "pyamqp")
 
 
@@ -24,6 +26,7 @@ class Settings:
     blobs: Path
     max_pixels: int
     trusted_hosts: tuple[str, ...]
+    url_imports: tuple[str, ...]
     visible_gpus: tuple[str, ...]
 
     @property
@@ -77,12 +80,29 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         blobs=_blob_folder(env.get("RECAPTION_BLOBS"), home),
         max_pixels=_positive(env, "RECAPTION_MAX_PIXELS", MAX_PIXELS),
         trusted_hosts=_words(env.get("RECAPTION_TRUSTED_HOSTS")),
+        url_imports=_url_hosts(env.get("RECAPTION_URL_IMPORTS")),
         visible_gpus=_words(env.get("CUDA_VISIBLE_DEVICES")),
     )
 
 
 def _words(value: str | None) -> tuple[str, ...]:
     return tuple((value or "").replace(",", " ").split())
+
+
+def _url_hosts(value: str | None) -> tuple[str, ...]:
+    """The hosts from which photos of listed URLs may be fetched; `*` stands for all."""
+    hosts = tuple(host.lower() for host in _words(value))
+    if hosts in ((), ("off",)):
+        return ()
+    if hosts == ("on",):
+        return ("*",)
+    for host in hosts:
+        if not HOST_PATTERN.fullmatch(host):
+            raise InvalidInput(
+                f"RECAPTION_URL_IMPORTS has {host!r}; give names of hosts such as images.example.org or "
+                "*.example.org, or `on` for all"
+            )
+    return hosts
 
 
 def _broker(value: str | None) -> str:

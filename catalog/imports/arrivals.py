@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from catalog.errors import InvalidInput
-from catalog.imports import coco, csv, flickr8k, imagefolder, jsonl, sidecars
+from catalog.imports import coco, csv, flickr8k, imagefolder, jsonl, sidecars, urls
 from catalog.imports.archive import Member, members_of
-from catalog.imports.rows import BadRow, GivenItem, Rows, json_lines
+from catalog.imports.fetching import Fetcher
+from catalog.imports.rows import BadRow, GivenItem, Rows, json_lines, sum_of
 from catalog.ingest import FileReport, Incoming, pictures_of
 from pictures.errors import PictureError
 
@@ -31,18 +32,32 @@ def arriving(
     captions: Path | None = None,
     captioned_by: str | None = None,
     reference: bool = False,
+    fetcher: Fetcher | None = None,
 ) -> Arrival:
     """The photos of a file, folder or zip, each with what comes along, in the order of the file of captions.
 
     Without `captions` the file is looked for among the photos. `captioned_by` names the model whose captions
     they are where the format cannot tell; otherwise they are people's. Members of a zip are unpacked one by
     one into the folder `staging`. With `reference` the photos are left where they are, which only files and
-    folders of this disk can be. Raises InvalidInput.
+    folders of this disk can be. The photos of a list of URLs come through `fetcher`, one by one. Raises
+    InvalidInput.
     """
     files: Sequence[Incoming]
     left_out: Sequence[FileReport] = ()
     if source.is_file() and is_zip(source):
         files, left_out = members_of(source, staging)
+    elif source.is_file() and urls.is_list(source):
+        if fetcher is None:
+            raise InvalidInput(
+                f"{str(source)!r} lists URLs, and none are fetched here: set RECAPTION_URL_IMPORTS to the "
+                "hosts that may be asked, such as `images.example.org *.example.com`, or to `on` for all"
+            )
+        if captions or reference:
+            raise InvalidInput(
+                f"{str(source)!r} lists URLs: its photos are fetched and stored, with the captions in it; "
+                "leave out --reference and --captions"
+            )
+        return Arrival(*urls.photos_of(source, fetcher=fetcher, staging=staging, captioned_by=captioned_by))
     elif captions and not source.is_dir():
         raise InvalidInput(f"{str(source)!r} is no folder; captions of {captions.name} need one")
     else:
@@ -97,7 +112,7 @@ def _joined(files: Sequence[Incoming], rows: Rows) -> Arrival:
             detail = f"{row.place} has captions of it, but there is no such photo among what was imported"
             left_out.append(FileReport(row.path, MISSING, None, detail))
         else:
-            given[path] = _sum(given[path], row) if path in given else row
+            given[path] = sum_of(given[path], row) if path in given else row
     by_path: dict[str, list[Incoming]] = {}
     for file in files:
         by_path.setdefault(file.path, []).append(file)
@@ -120,17 +135,6 @@ class _Places:
             return path
         ending = [one for one in self._by_name.get(PurePosixPath(path).name, []) if one.endswith(f"/{path}")]
         return ending[0] if len(ending) == 1 else None
-
-
-def _sum(first: GivenItem, other: GivenItem) -> GivenItem:
-    return replace(
-        first,
-        captions=(*first.captions, *other.captions),
-        external_id=first.external_id or other.external_id,
-        rights=first.rights or other.rights,
-        metadata={**other.metadata, **first.metadata},
-        flagged=first.flagged or other.flagged,
-    )
 
 
 def _captions_among(files: Sequence[Incoming]) -> Incoming | None:

@@ -25,7 +25,7 @@ DESCRIBING_COLUMNS = ("language", "kind", "state", "origin")
 def read(file: Path, *, captioned_by: str | None = None) -> Rows:
     """A row a caption; the rows of a photo add up. Raises InvalidInput for a table without such a header."""
     rows = table_rows(file, PHOTO_COLUMNS, TEXT_COLUMNS)
-    return given_items(rows, lambda place, row: _item(place, row, captioned_by))
+    return given_items(rows, lambda place, row: item(place, row, captioned_by))
 
 
 def table_rows(file: Path, *columns: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str] | BadRow]]:
@@ -53,8 +53,9 @@ def table_rows(file: Path, *columns: tuple[str, ...]) -> Iterator[tuple[str, dic
             yield place, BadRow(place, f"nothing from here on can be read: {error}")
 
 
-def _item(place: str, row: dict[str, str], captioned_by: str | None) -> GivenItem:
-    text = row[str(_column(row, TEXT_COLUMNS))]
+def item(place: str, row: dict[str, str], captioned_by: str | None) -> GivenItem:
+    """What a row says of its photo, with a caption where it has one. Raises InvalidInput."""
+    text = row.get(_column(row, TEXT_COLUMNS) or "", "")
     # An empty cell says nothing.
     fields = {name: row[name] for name in DESCRIBING_COLUMNS if row.get(name)} | {"text": text}
     return GivenItem(

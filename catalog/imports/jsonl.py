@@ -20,10 +20,11 @@ FILE = "captions.jsonl"
 
 def read(file: Path, *, captioned_by: str | None = None) -> Rows:
     """Rows with `path` and `captions`; a caption needs nothing but its `text`, or is a text itself."""
-    return given_items(json_lines(file), lambda place, row: _item(place, row, captioned_by))
+    return given_items(json_lines(file), lambda place, row: item(place, row, captioned_by))
 
 
-def _item(place: str, row: dict[str, Any], captioned_by: str | None) -> GivenItem:
+def item(place: str, row: dict[str, Any], captioned_by: str | None) -> GivenItem:
+    """What a row says of its photo. Raises InvalidInput."""
     given = row.get("captions", [])
     if not isinstance(given, list):
         raise InvalidInput(f"captions is {given!r:.60}; it must be a list")

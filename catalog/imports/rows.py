@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
@@ -177,6 +177,18 @@ def by_photo(place: str, captions_of: Mapping[str, Sequence[object]], *, caption
             yield GivenItem(place=place, path=photo_path(name), captions=given)
         except InvalidInput as error:
             yield BadRow(f"{place}, {name!r:.200}", str(error))
+
+
+def sum_of(first: GivenItem, other: GivenItem) -> GivenItem:
+    """What two rows say of one photo; where they differ, the first is right."""
+    return replace(
+        first,
+        captions=(*first.captions, *other.captions),
+        external_id=first.external_id or other.external_id,
+        rights=first.rights or other.rights,
+        metadata={**other.metadata, **first.metadata},
+        flagged=first.flagged or other.flagged,
+    )
 
 
 def _storable(value: Any) -> Any:

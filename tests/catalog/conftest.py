@@ -13,6 +13,7 @@ from catalog.chunks import Claim, Written
 from catalog.database import Database
 from catalog.schema import Checkpoint, CheckpointState, Image, Item, Role, User
 from pictures.sandbox import DecodingProcess
+from tests.catalog.web_server import Server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -110,3 +111,11 @@ def written() -> Callable[[Claim], list[Written]]:
         ]
 
     return outcomes
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A web server on the loopback."""
+    server = Server()
+    yield server
+    server.close()

@@ -48,3 +48,15 @@ def test_an_unknown_database_is_named(url: str) -> None:
 def test_trusted_hosts_are_a_list() -> None:
     hosts = load_settings({"RECAPTION_TRUSTED_HOSTS": "a.example, b.example"}).trusted_hosts
     assert hosts == ("a.example", "b.example")
+
+
+def test_hosts_of_url_imports_are_none_some_or_all() -> None:
+    def hosts(value: str) -> tuple[str, ...]:
+        return load_settings({"RECAPTION_URL_IMPORTS": value}).url_imports
+
+    assert load_settings({}).url_imports == hosts("") == hosts("off") == ()
+    assert hosts("on") == ("*",)
+    assert hosts("Images.example.org, *.example.com") == ("images.example.org", "*.example.com")
+    for wrong in ("*", "http://images.example.org", "localhost", "a.*.example", "yes"):
+        with pytest.raises(InvalidInput, match="RECAPTION_URL_IMPORTS has"):
+            hosts(wrong)
