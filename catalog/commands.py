@@ -185,10 +185,8 @@ def delete_command(target: str, yes: bool) -> None:
             keys = collections.remove(session, found, user=None)
         else:
             keys = items.remove(session, found, user=None)
-    gone = ingest.remove_blobs(database, BlobStore(settings.blobs), keys)
-    click.echo(f"the {kind} {name!r} is deleted; {gone} stored files were removed with it")
-    if gone < len(keys):
-        click.echo(f"{len(keys) - gone} stay for now: something else needs them, or a backup is being made")
+    removal = ingest.remove_blobs(database, BlobStore(settings.blobs), keys)
+    click.echo(f"the {kind} {name!r} is deleted; {removal}")
 
 
 @click.command("duplicates")

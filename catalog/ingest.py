@@ -60,6 +60,20 @@ class FileReport:
         return self.status in STORED
 
 
+@dataclass(frozen=True)
+class Removal:
+    """How many stored files a deletion removed, and how many stay; as a text, a sentence's end for people."""
+
+    gone: int
+    kept: int
+
+    def __str__(self) -> str:
+        said = f"{self.gone} stored file{'s were' if self.gone != 1 else ' was'} removed with it"
+        if self.kept:
+            said += f"; {self.kept} stay for now, for something else needs them or a backup is being made"
+        return said
+
+
 def staged_name(path: str) -> str:
     """What a file of this path may be called while it waits on this disk, in a folder of its own."""
     return PurePosixPath(path).name[-STAGED_NAME_LENGTH:]
@@ -108,11 +122,8 @@ def ingest(
             yield FileReport(path=path, status="refused", item_id=None, detail=detail)
 
 
-def remove_blobs(database: Database, blobs: BlobStore, keys: Sequence[str]) -> int:
-    """Remove blobs that a committed deletion left behind, unless somebody stored them again since.
-
-    Returns how many are gone; a backup that is being made keeps them until it is done.
-    """
+def remove_blobs(database: Database, blobs: BlobStore, keys: Sequence[str]) -> Removal:
+    """Remove blobs that a committed deletion left behind, unless somebody stored them again since."""
     gone = 0
     for key in keys:
         with database.writing() as session:
@@ -120,7 +131,7 @@ def remove_blobs(database: Database, blobs: BlobStore, keys: Sequence[str]) -> i
             if not blob_is_used(session, key):
                 blobs.delete(key)
                 gone += not blobs.exists(key)
-    return gone
+    return Removal(gone, len(keys) - gone)
 
 
 def _files_below(folder: Path) -> Iterator[Path]:

@@ -1,6 +1,6 @@
 """Pages of collections: the list, the grid of one, its members, its export, its end."""
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from catalog import accounts, checkpoints, collections, items, jobs
@@ -130,7 +130,9 @@ def confirm_delete(collection_id: int) -> ResponseReturnValue:
 @blueprint.post("/collections/<int:collection_id>/delete")
 def delete(collection_id: int) -> ResponseReturnValue:
     require_admin()
-    keys = collections.remove(current_session(), asked_for(collection_id), user=viewer())
+    collection = asked_for(collection_id)
+    name = collection.name
+    keys = collections.remove(current_session(), collection, user=viewer())
     commit()
-    remove_blobs(services().database, services().blobs, keys)
+    flash(f"“{name}” is deleted; {remove_blobs(services().database, services().blobs, keys)}.")
     return redirect(url_for(".index"), 303)

@@ -55,7 +55,10 @@ def show(collection_id: int) -> Summary:
 @blueprint.delete("/<int:collection_id>")
 @blueprint.output({}, status_code=204)
 def delete(collection_id: int) -> str:
-    """Delete a collection with its items and captions. For admins."""
+    """Delete a collection with its items, captions, jobs and uploads. For admins.
+
+    Stored files that nothing else uses go, too; files that were left where they are stay.
+    """
     require_admin()
     session = current_session()
     collection = collections.get(session, collection_id, viewer=viewer())

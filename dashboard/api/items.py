@@ -31,7 +31,10 @@ def show(item_id: int) -> Item:
 @blueprint.delete("/<int:item_id>")
 @blueprint.output({}, status_code=204)
 def delete(item_id: int) -> str:
-    """Delete an item with its captions, and its picture where nothing else uses it."""
+    """Delete an item with its captions, and its stored files where nothing else uses them.
+
+    A file that was left where it is stays.
+    """
     keys = items.remove(current_session(), asked_for(item_id), user=viewer())
     commit()
     remove_blobs(services().database, services().blobs, keys)

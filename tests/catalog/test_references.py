@@ -20,7 +20,7 @@ from catalog.database import Database
 from catalog.doctor import Doctor, Finding
 from catalog.errors import InvalidInput, MissingBlob
 from catalog.imports.arrivals import arriving
-from catalog.ingest import FileReport, ingest, remove_blobs
+from catalog.ingest import FileReport, Removal, ingest, remove_blobs
 from catalog.schema import Image, Item, Role, User
 from pictures.intake import Measured
 from pictures.sandbox import DecodingProcess
@@ -137,7 +137,7 @@ def test_twenty_equal_files_share_a_rendition_and_each_is_looked_after(
             assert sha256(file.read()).hexdigest() == item.image.sha256, "another of the twenty does"
     with database.writing() as session:
         keys = collections.remove(session, collections.by_name(session, "Harbour"), user=None)
-    assert remove_blobs(database, blobs, keys) == 1
+    assert remove_blobs(database, blobs, keys) == Removal(gone=1, kept=0)
     del before[str(masters / "00.png")]
     before[str(masters / "07.png")] = state_of(masters)[str(masters / "07.png")]
     assert state_of(masters) == before
@@ -307,7 +307,7 @@ def test_deleting_an_item_never_touches_the_file_that_it_refers_to(
     for item in the_items(database):
         with database.writing() as session:
             keys = items.remove(session, session.get_one(Item, item.id), user=None)
-        assert len(keys) == remove_blobs(database, blobs, keys) == 1
+        assert remove_blobs(database, blobs, keys) == Removal(gone=1, kept=0)
     assert state_of(folder) == before
     assert list(blobs.keys()) == []
 

@@ -169,5 +169,7 @@ def test_deleting_a_collection_takes_its_blobs_along(
     new_items(2)
     assert "2 photos" in admin.get(f"/collections/{collection}/delete").text
     assert admin.submit(f"/collections/{collection}/delete", {}).location == "/"
+    assert "“Harbour” is deleted; 4 stored files were removed with it." in admin.get("/").text
+    assert "is deleted" not in admin.get("/").text
     assert admin.get(f"/collections/{collection}").status_code == 404
     assert list(BlobStore(settings.blobs).keys()) == []
