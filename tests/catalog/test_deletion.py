@@ -210,10 +210,13 @@ def test_an_import_under_way_ends_before_its_collection_goes(database: Database,
 
 def _wait_until_somebody_waits(database: Database) -> None:
     deadline = time.monotonic() + 20
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
     while time.monotonic() < deadline:
         with database.reading() as session:
-            if session.scalar(text(waiting)):
+            if session.scalar(waiting):
                 return
         time.sleep(0.02)
     pytest.fail("the deletion waited for nobody")

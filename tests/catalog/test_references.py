@@ -123,7 +123,13 @@ def test_twenty_equal_files_share_a_rendition_and_each_is_looked_after(
     assert examined() == []
     assert state_of(masters) == before
     assert stored_bytes(blobs) <= 200_000
-    assert len({item.reference for item in the_items(database)}) == 20
+    masters = masters.rename(tmp_path / "moved")
+    before = state_of(masters)
+    assert len(examined(every_byte=False)) == 20
+    assert [report.status for report in imported(masters)] == ["already here"] * 20
+    assert examined() == []
+    assert state_of(masters) == before
+    assert {item.reference for item in the_items(database)} == set(before)
     (masters / "00.png").unlink()
     (masters / "07.png").write_bytes(b"another")
     found = [one.problem for one in examined()]
