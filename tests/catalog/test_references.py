@@ -263,6 +263,17 @@ def test_only_files_of_this_disk_can_be_referenced(photo: Photo, tmp_path: Path)
         arriving(Path(packed), staging=tmp_path, reference=True)
 
 
+def test_captions_come_along_with_files_that_stay_where_they_are(
+    imported: Imported, database: Database, folder: Path
+) -> None:
+    (folder / "boats.txt").write_text("Two boats.")
+    assert [report.detail for report in imported(folder)] == ["1 caption came along", ""]
+    assert [item.reference for item in the_items(database)] == [
+        str(folder / "boats.jpg"),
+        str(folder / "old" / "mill.jpg"),
+    ]
+
+
 def test_a_relative_name_is_remembered_by_its_absolute_path(
     imported: Imported, database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
