@@ -5,7 +5,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 from sqlalchemy.engine import make_url
@@ -27,6 +27,7 @@ from catalog.blobs import BlobStore
 from catalog.database import Database, migrate
 from catalog.doctor import Doctor
 from catalog.errors import Conflict, NotFound
+from catalog.imports import reports
 from catalog.imports.arrivals import arriving
 from catalog.imports.fetching import Fetcher
 from catalog.near_duplicates import Group
@@ -77,12 +78,18 @@ def migrate_command(installation: Any) -> None:
 @click.option(
     "--reference", is_flag=True, help="Leave the originals where they are; only small renditions are stored."
 )
+@click.option(
+    "--report",
+    type=click.File("w", encoding="utf-8", lazy=True),
+    help="A CSV that tells what became of each file.",
+)
 def import_command(
     collection: str,
     sources: tuple[Path, ...],
     captions: Path | None,
     captioned_by: str | None,
     reference: bool,
+    report: TextIO | None,
 ) -> None:
     """Import photos from folders, zips, files or lists of URLs into COLLECTION, which is made when it is new.
 
@@ -106,16 +113,21 @@ def import_command(
     ]
     files = [file for arrival in arrivals for file in arrival.files]
     collection_id = _collection_id(database, collection)
-    left_out = [report for arrival in arrivals for report in arrival.left_out]
+    table = reports.Table(report) if report else None
+    left_out = [file for arrival in arrivals for file in arrival.left_out]
     stored = 0
     with DecodingProcess(max_pixels=settings.max_pixels) as decoder:
-        reports = ingest.ingest(database, BlobStore(settings.blobs), decoder, collection_id, files)
-        for report in tqdm(reports, total=len(files), unit="photo", disable=not sys.stderr.isatty()):
-            stored += report.stored
-            if not report.stored:
-                left_out.append(report)
-    for report in left_out:
-        click.echo(f"{report.path}: {report.status}: {report.detail}", err=True)
+        imported = ingest.ingest(database, BlobStore(settings.blobs), decoder, collection_id, files)
+        for file in tqdm(imported, total=len(files), unit="photo", disable=not sys.stderr.isatty()):
+            stored += file.stored
+            if not file.stored:
+                left_out.append(file)
+            elif table:
+                table.add(file)
+    for file in left_out:
+        click.echo(f"{file.path}: {file.status}: {file.detail}", err=True)
+        if table:
+            table.add(file)
     click.echo(f"{stored} of {len(files)} files are in {collection!r}")
     if left_out:
         sys.exit(1)

@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from catalog.exports.csv import guarded
+from catalog.ingest import FileReport
 from catalog.schema import ImportedFile, Job, Upload
 
 PAGE_SIZE = 100
@@ -58,13 +59,22 @@ def counts(session: Session, job: Job) -> dict[str, int]:
     return dict(session.execute(query.group_by(ImportedFile.status)).all())
 
 
-def write_csv(session: Session, job: Job, target: TextIO) -> None:
-    """A row a file, with the texts guarded as in every CSV of ours."""
-    writer = csv.writer(target)
-    writer.writerow(COLUMNS)
-    for file in _all(session, job):
+class Table:
+    """A CSV with a row a file, its texts guarded as in every CSV of ours."""
+
+    def __init__(self, target: TextIO) -> None:
+        self._rows = csv.writer(target)
+        self._rows.writerow(COLUMNS)
+
+    def add(self, file: ImportedFile | FileReport) -> None:
         texts = (guarded(text) for text in (file.path, file.status, file.detail))
-        writer.writerow([*texts, file.item_id or ""])
+        self._rows.writerow([*texts, file.item_id or ""])
+
+
+def write_csv(session: Session, job: Job, target: TextIO) -> None:
+    table = Table(target)
+    for file in _all(session, job):
+        table.add(file)
 
 
 def _all(session: Session, job: Job) -> Iterator[ImportedFile]:

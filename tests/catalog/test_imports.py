@@ -329,11 +329,20 @@ def test_the_command_takes_captions_along_and_names_what_is_missing(
     file.write_text("path,caption\nboats.jpg,Two boats\nlost.jpg,Lost\n")
     said = CliRunner().invoke(
         import_command,
-        ["Harbour", str(folder), "--captions", str(file), "--captioned-by", "blip 1"],
+        ["Harbour", str(folder), "--captions", str(file), "--captioned-by", "blip 1"]
+        + ["--report", str(tmp_path / "report.csv")],
     )
     assert said.exit_code == 1
     assert "lost.jpg: missing: elsewhere.csv, line 3" in said.output
     assert "3 of 3 files are in 'Harbour'" in said.output
+    header, *rows = (tmp_path / "report.csv").read_text().splitlines()
+    assert header == "path,status,detail,item"
+    assert [row.split(",")[:2] for row in rows] == [
+        ["boats.jpg", "imported"],
+        ["old/mill.jpg", "imported"],
+        ["pier.jpg", "imported"],
+        ["lost.jpg", "missing"],
+    ]
     said = CliRunner().invoke(export_command, ["Harbour", "--format", "jsonl", "--output", str(tmp_path)])
     assert said.exit_code == 0
     boats = json.loads((tmp_path / "captions.jsonl").read_text().splitlines()[0])
