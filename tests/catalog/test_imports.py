@@ -329,8 +329,16 @@ def test_the_command_takes_captions_along_and_names_what_is_missing(
     file.write_text("path,caption\nboats.jpg,Two boats\nlost.jpg,Lost\n")
     said = CliRunner().invoke(
         import_command,
-        ["Harbour", str(folder), "--captions", str(file), "--captioned-by", "blip 1"]
-        + ["--report", str(tmp_path / "report.csv")],
+        [
+            "Harbour",
+            str(folder),
+            "--captions",
+            str(file),
+            "--captioned-by",
+            "blip 1",
+            "--report",
+            str(tmp_path / "report.csv"),
+        ],
     )
     assert said.exit_code == 1
     assert "lost.jpg: missing: elsewhere.csv, line 3" in said.output
