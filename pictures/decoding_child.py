@@ -46,7 +46,8 @@ def serve(memory_limit: int, seconds: float) -> None:
 
 def _answer(request: dict[str, Any]) -> bytes:
     try:
-        measured = measure(Path(request["path"]), max_pixels=request["max_pixels"])
+        sidecar = Path(request["sidecar"]) if request["sidecar"] else None
+        measured = measure(Path(request["path"]), sidecar=sidecar, max_pixels=request["max_pixels"])
     except PictureError as error:
         out_of_memory = isinstance(error.__cause__, MemoryError)
         return pack({"error": type(error).__name__, "message": str(error), "spent": out_of_memory})

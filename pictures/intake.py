@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pictures.decode import MAX_PIXELS, open_picture
+from pictures.description import EmbeddedCaption, describe
 from pictures.fingerprint import dhash, sha256_of
-from pictures.metadata import JSON, read_metadata
+from pictures.metadata import JSON
 from pictures.renditions import rendition
 
 RENDITION_LONGEST = 1024
@@ -19,7 +20,8 @@ Encoded = bytes
 class Measured:
     """What an import records: the file's hash and size, the upright picture's size, and a JPEG rendition.
 
-    `dhash` is the difference hash, signed 64 bits.
+    `dhash` is the difference hash, signed 64 bits. `captions` to `sidecar_error` are as in
+    `pictures.description.Description`.
     """
 
     sha256: str
@@ -33,16 +35,18 @@ class Measured:
     rights: str | None
     dhash: int
     rendition: Encoded
+    captions: tuple[EmbeddedCaption, ...] = ()
+    training_prohibited: bool = False
+    sidecar_error: str | None = None
 
 
-def measure(path: Path, *, max_pixels: int = MAX_PIXELS) -> Measured:
-    """Decode, hash and describe one untrusted file. Raises PictureError.
+def measure(path: Path, *, sidecar: Path | None = None, max_pixels: int = MAX_PIXELS) -> Measured:
+    """Decode, hash and describe one untrusted file, with its XMP sidecar if it has one. Raises PictureError.
 
     `pictures.sandbox.DecodingProcess` does the same with limits of memory and time.
     """
     picture = open_picture(path, shortest=RENDITION_LONGEST, max_pixels=max_pixels)
-    metadata = read_metadata(path, max_pixels=max_pixels)
-    rights = metadata.get("rights")
+    said = describe(path, sidecar=sidecar, max_pixels=max_pixels)
     small = rendition(picture.pixels, longest=RENDITION_LONGEST)
     return Measured(
         sha256=sha256_of(path),
@@ -51,11 +55,14 @@ def measure(path: Path, *, max_pixels: int = MAX_PIXELS) -> Measured:
         height=picture.height,
         format=picture.format,
         pages=picture.pages,
-        notes=picture.notes,
-        metadata=metadata,
-        rights=rights if isinstance(rights, str) else None,
+        notes=picture.notes + said.notes,
+        metadata=said.metadata,
+        rights=said.rights,
         dhash=dhash_of(small),
         rendition=small,
+        captions=said.captions,
+        training_prohibited=said.training_prohibited,
+        sidecar_error=said.sidecar_error,
     )
 
 

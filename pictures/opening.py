@@ -9,6 +9,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -64,7 +65,7 @@ def opened(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Iterator[Im
         if byte_count == 0:
             raise NotAnImage(f"{label} is empty; copy or export it again")
         try:
-            with Image.open(file, formats=FORMATS) as image:
+            with Image.open(file, formats=_formats_for(file)) as image:
                 _check_cost(image, byte_count, max_pixels, label)
                 yield image
         except PictureError:
@@ -77,6 +78,26 @@ def opened(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Iterator[Im
         except Exception as error:  # Decoders fed with hostile bytes raise nearly every type there is.
             message = f"{label} is damaged ({_first_words(error)}); copy or export it again"
             raise CorruptPicture(message) from error
+
+
+def _formats_for(file: BinaryIO) -> tuple[str, ...]:
+    """The formats to try: HEIC only for what begins as one, so that its decoder is loaded for nobody else."""
+    file.seek(0)
+    head = file.read(signatures.HEAD_BYTES)
+    file.seek(0)
+    return (*FORMATS, "HEIF") if signatures.describe(head) == signatures.HEIC and _reads_heic() else FORMATS
+
+
+@cache
+def _reads_heic() -> bool:
+    """Whether `pillow-heif`, which the extra "heic" brings, is installed; registers it if so."""
+    try:
+        import pillow_heif
+    except ImportError:
+        return False
+    pillow_heif.options.THUMBNAILS = False
+    pillow_heif.register_heif_opener()
+    return True
 
 
 @contextmanager
@@ -121,8 +142,17 @@ def _unidentified(file: BinaryIO, label: str) -> PictureError:
             f"{label} begins as {name} files do, but its header is damaged or of an unknown variant; "
             "copy or export it again"
         )
+    likeness = signatures.describe(head)
+    if likeness == signatures.HEIC:
+        if _reads_heic():
+            return CorruptPicture(
+                f"{label} begins as HEIC files do, but its header is damaged; export it again"
+            )
+        return NotAnImage(
+            f'{label} looks like {likeness}; to read it, `pip install "recaption[heic]"` where it is imported'
+        )
     accepted = ", ".join(signatures.ACCEPTED)
-    return NotAnImage(f"{label} looks like {signatures.describe(head)}; pass a picture as {accepted}")
+    return NotAnImage(f"{label} looks like {likeness}; pass a picture as {accepted}")
 
 
 def label_of(source: Path | bytes) -> str:

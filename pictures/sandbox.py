@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from pictures.decoding_child import PREFIX, pack
+from pictures.description import EmbeddedCaption
 from pictures.errors import CorruptPicture, NotAnImage, PictureError, RefusedPicture, TooLarge
 from pictures.intake import Measured
 from pictures.opening import MAX_PIXELS, label_of
@@ -81,14 +82,15 @@ class DecodingProcess:
         """The child's process id; None while there is no child."""
         return self._child.pid if self._child else None
 
-    def measure(self, path: Path) -> Measured:
+    def measure(self, path: Path, *, sidecar: Path | None = None) -> Measured:
         """Do what `pictures.intake.measure` does, in the child.
 
         Raises PictureError, and RefusedPicture where this file hits a limit or crashes the decoder;
         RuntimeError where no child can be started at all.
         """
         label = label_of(path)
-        request = pack({"path": os.path.abspath(path), "max_pixels": self._max_pixels})
+        beside = os.path.abspath(sidecar) if sidecar else None
+        request = pack({"path": os.path.abspath(path), "sidecar": beside, "max_pixels": self._max_pixels})
         with self._turn:
             header, rendition = self._answer(request, label)
             if header.get("spent"):
@@ -96,7 +98,9 @@ class DecodingProcess:
         if "error" in header:
             raise _ERRORS[header["error"]](header["message"])
         fields = header["measured"]
-        return Measured(**{**fields, "notes": tuple(fields["notes"]), "rendition": rendition})
+        fields["notes"] = tuple(fields["notes"])
+        fields["captions"] = tuple(EmbeddedCaption(**caption) for caption in fields["captions"])
+        return Measured(**fields, rendition=rendition)
 
     def _answer(self, request: bytes, label: str) -> tuple[dict[str, Any], bytes]:
         try:

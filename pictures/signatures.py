@@ -3,6 +3,7 @@
 import re
 
 HEAD_BYTES = 4096
+HEIC = "a HEIC picture"
 
 ACCEPTED: dict[str, re.Pattern[bytes]] = {
     "JPEG": re.compile(rb"\xff\xd8\xff"),
@@ -20,7 +21,7 @@ FOREIGN: dict[str, re.Pattern[bytes]] = {
     "a 7z archive": re.compile(rb"7z\xbc\xaf\x27\x1c"),
     "a RAR archive": re.compile(rb"Rar!\x1a\x07"),
     "a PDF document": re.compile(rb"%PDF-"),
-    "a HEIC picture": re.compile(rb"....ftyp(hei[cmsx]|hev[cmx]|mif1|msf1)", re.DOTALL),
+    HEIC: re.compile(rb"....ftyp(hei[cmsx]|hev[cmx]|mif1|msf1)", re.DOTALL),
     "a video": re.compile(rb"....ftyp|RIFF....AVI |\x1a\x45\xdf\xa3", re.DOTALL),
     "a BMP picture": re.compile(rb"BM....\0\0\0\0", re.DOTALL),
     "a Photoshop document": re.compile(rb"8BPS"),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from catalog.errors import InvalidInput
-from catalog.imports import coco, csv, flickr8k, imagefolder, jsonl, sidecars, urls
+from catalog.imports import coco, csv, flickr8k, imagefolder, jsonl, sidecars, urls, xmp_sidecars
 from catalog.imports.archive import Member, members_of
 from catalog.imports.fetching import Fetcher
 from catalog.imports.rows import BadRow, GivenItem, Rows, json_lines, sum_of
@@ -86,7 +86,21 @@ def _left_in_place(files: Sequence[Incoming], source: Path) -> list[Incoming]:
 def with_captions(
     files: Sequence[Incoming], captions: Path | None = None, captioned_by: str | None = None
 ) -> Arrival:
-    """Files with the captions among them, or of a file that is named. Raises InvalidInput."""
+    """Files with their sidecars and the captions among them, or of a file that is named.
+
+    Raises InvalidInput.
+    """
+    files, lonely = xmp_sidecars.joined(files)
+    arrival = _with_texts(files, captions, captioned_by)
+    return Arrival(arrival.files, [*map(_lonely, lonely), *arrival.left_out])
+
+
+def _lonely(sidecar: Incoming) -> FileReport:
+    detail = f"{sidecar.path} describes a photo, but there is none of its name beside it"
+    return FileReport(sidecar.path, MISSING, None, detail)
+
+
+def _with_texts(files: Sequence[Incoming], captions: Path | None, captioned_by: str | None) -> Arrival:
     known = Incoming(captions, captions.name) if captions else _captions_among(files)
     by_path = {file.path: file for file in files}
     if known is None:

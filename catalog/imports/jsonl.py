@@ -39,4 +39,5 @@ def item(place: str, row: dict[str, Any], captioned_by: str | None) -> GivenItem
         rights=short_text(row.get("rights"), "rights"),
         metadata=metadata(row.get("metadata") or {}),
         flagged=row.get("flagged") is True,
+        training_prohibited=row.get("training_prohibited") is True,
     )

@@ -44,6 +44,7 @@ class GivenItem:
     rights: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     flagged: bool = False
+    training_prohibited: bool = False
 
 
 @dataclass(frozen=True)
@@ -188,6 +189,7 @@ def sum_of(first: GivenItem, other: GivenItem) -> GivenItem:
         rights=first.rights or other.rights,
         metadata={**other.metadata, **first.metadata},
         flagged=first.flagged or other.flagged,
+        training_prohibited=first.training_prohibited or other.training_prohibited,
     )
 
 

@@ -18,6 +18,7 @@ def keep(session: Session, item: Item, given: GivenItem, *, user: User | None) -
     item.rights = item.rights or given.rights
     item.details = {**given.metadata, **item.details}
     item.flagged = item.flagged or given.flagged
+    item.training_prohibited = item.training_prohibited or given.training_prohibited
     query = select(Caption.kind, Caption.language, Caption.text).where(Caption.item_id == item.id)
     held = {(kind, language, text) for kind, language, text in session.execute(query)}
     added = 0

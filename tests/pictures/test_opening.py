@@ -70,7 +70,6 @@ def zip_archive() -> bytes:
         (b"Dear diary,\nno picture today.", "a text file"),
         ("Liebes Tagebuch: schöne Grüße".encode(), "a text file"),
         (b"%PDF-1.7 ...", "a PDF document"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "a HEIC picture"),
         (b"<!DOCTYPE html><html></html>", "a web page"),
         (b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>', "an SVG drawing"),
         (bytes(5000), "zero bytes only"),
