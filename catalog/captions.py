@@ -36,12 +36,12 @@ class Held:
 
 
 def of_item(session: Session, item: Item) -> Sequence[Held]:
-    """The item's captions, oldest first."""
+    """The item's captions, oldest first; alt texts and descriptions stand behind them."""
     rows = session.execute(
         select(Caption, CaptionDetail)
         .outerjoin(CaptionDetail, CaptionDetail.caption_id == Caption.id)
         .where(Caption.item_id == item.id)
-        .order_by(Caption.id)
+        .order_by(case((Caption.kind == CaptionKind.CAPTION, 0), else_=1), Caption.id)
     )
     return [Held(caption, detail) for caption, detail in rows]
 
@@ -173,15 +173,19 @@ def words(text: str) -> list[str]:
 
 
 def derived_review_state() -> ColumnElement[ReviewState]:
-    """The review state of an item as its captions have it."""
+    """The review state of an item as its captions have it.
 
-    def any_in(state: CaptionState) -> Exists:
-        return exists().where(Caption.item_id == Item.id, Caption.state == state)
+    Alt texts and descriptions that wait make it pending, but decided ones do not stand in for a caption:
+    an archive that brings a description of every photo is an archive without captions.
+    """
+
+    def any_in(state: CaptionState, *kinds: CaptionKind) -> Exists:
+        return exists().where(Caption.item_id == Item.id, Caption.state == state, Caption.kind.in_(kinds))
 
     return case(
-        (any_in(CaptionState.ACCEPTED), ReviewState.ACCEPTED),
-        (any_in(CaptionState.CANDIDATE), ReviewState.PENDING),
-        (any_in(CaptionState.REJECTED), ReviewState.REJECTED),
+        (any_in(CaptionState.ACCEPTED, CaptionKind.CAPTION), ReviewState.ACCEPTED),
+        (any_in(CaptionState.CANDIDATE, *CaptionKind), ReviewState.PENDING),
+        (any_in(CaptionState.REJECTED, CaptionKind.CAPTION), ReviewState.REJECTED),
         else_=ReviewState.UNCAPTIONED,
     )
 

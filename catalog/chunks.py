@@ -15,7 +15,7 @@ from catalog.captions import refresh_review_state
 from catalog.database import database_clock
 from catalog.errors import StaleToken
 from catalog.fence import fence
-from catalog.jobs import may_write
+from catalog.jobs import is_of_jobs, may_write
 from catalog.schema import (
     Caption,
     CaptionDetail,
@@ -273,7 +273,8 @@ def _settle(
 
 def _take_away(session: Session, held: Claim, item_ids: Sequence[int]) -> None:
     """Delete the captions that a replacing job may replace, and say so in the history."""
-    for caption in session.scalars(select(Caption).where(Caption.item_id.in_(item_ids))).all():
+    replaced = select(Caption).where(Caption.item_id.in_(item_ids), is_of_jobs())
+    for caption in session.scalars(replaced).all():
         entry = HistoryEntry(
             item_id=caption.item_id,
             caption_id=caption.id,

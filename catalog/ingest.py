@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -13,8 +13,9 @@ from catalog.blobs import BlobStore
 from catalog.collections import blob_is_used
 from catalog.database import Database, lock_content
 from catalog.errors import InvalidInput, NotFound
+from catalog.imports.embedded import given_by_itself
 from catalog.imports.rows import GivenItem
-from catalog.imports.storing import keep
+from catalog.imports.storing import keep, keep_embedded
 from catalog.items import lock, next_position
 from catalog.schema import Collection, Image, Item, User
 from catalog.text import storable
@@ -40,6 +41,7 @@ class Incoming:
     given: GivenItem | None = None
     position: int | None = None
     referenced: bool = False
+    sidecar: "Incoming | None" = None
 
     def local(self) -> AbstractContextManager[Path]:
         """The file as it lies on this disk while the block runs. Raises PictureError and OSError."""
@@ -113,8 +115,10 @@ def ingest(
         try:
             with file.local() as source:
                 arrived = replace(file, source=source, path=path)
-                report = _ingest_one(database, blobs, decoder, collection_id, arrived, user)
+                measured, left_out = _described(decoder, arrived)
+                report = _ingest_one(database, blobs, measured, collection_id, arrived, user)
             yield report
+            yield from left_out
         except PictureError as error:
             yield FileReport(path=path, status=error.reason, item_id=None, detail=str(error))
         except OSError as error:
@@ -152,15 +156,32 @@ def _storable(path: str) -> str:
     return storable(text, instead="\ufffd")
 
 
+def _described(decoder: DecodingProcess, file: Incoming) -> tuple[Measured, list[FileReport]]:
+    """Measure a file beside its sidecar; one that cannot be read is reported, and the picture goes on."""
+    if file.sidecar is None:
+        return _measured(decoder, file), []
+    with ExitStack() as unpacked:
+        try:
+            beside = unpacked.enter_context(file.sidecar.local())
+        except (PictureError, OSError) as error:
+            return _measured(decoder, file), [_refused(file.sidecar, str(error))]
+        measured = _measured(decoder, file, beside)
+    problem = measured.sidecar_error
+    return measured, [_refused(file.sidecar, f"{file.sidecar.path} {problem}")] if problem else []
+
+
+def _refused(file: Incoming, detail: str) -> FileReport:
+    return FileReport(_storable(file.path), RefusedPicture.reason, None, detail)
+
+
 def _ingest_one(
     database: Database,
     blobs: BlobStore,
-    decoder: DecodingProcess,
+    measured: Measured,
     collection_id: int,
     file: Incoming,
     user: User | None,
 ) -> FileReport:
-    measured = _measured(decoder, file)
     # The large writes happen before the transaction, so that no lock is held meanwhile.
     rendition = _put(blobs, measured, file.source, original=not file.referenced)
     try:
@@ -174,16 +195,16 @@ def _ingest_one(
                 # A deletion of the same picture came between; store it again under the lock.
                 _put(blobs, measured, file.source, original=image.stored)
             item, report = _item(session, collection_id, image, measured, file, known)
-            return _with_captions(session, item, file.given, report, user)
+            return _with_captions(session, item, file.given, measured, report, user)
     except BaseException:
         remove_blobs(database, blobs, [measured.sha256, rendition])
         raise
 
 
-def _measured(decoder: DecodingProcess, file: Incoming) -> Measured:
+def _measured(decoder: DecodingProcess, file: Incoming, sidecar: Path | None = None) -> Measured:
     """What is imported of a file; whether it is still what was measured shows when its bytes are stored."""
     if not file.referenced:
-        return decoder.measure(file.source)
+        return decoder.measure(file.source, sidecar=sidecar)
     try:
         str(file.source).encode()
     except UnicodeEncodeError:
@@ -192,7 +213,7 @@ def _measured(decoder: DecodingProcess, file: Incoming) -> Measured:
             "without --reference"
         ) from None
     before = file.source.stat()
-    measured = decoder.measure(file.source)
+    measured = decoder.measure(file.source, sidecar=sidecar)
     after = file.source.stat()
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise _changed(file.source)
@@ -252,9 +273,8 @@ def _item(
         image_id=image.id,
         path=path,
         position=file.position or next_position(session, collection_id),
-        rights=measured.rights,
         reference=reference,
-        details=dict(measured.metadata),
+        details={},
     )
     session.add(item)
     session.flush()
@@ -271,13 +291,18 @@ def _lasting(path: Path) -> str:
 
 
 def _with_captions(
-    session: Session, item: Item, given: GivenItem | None, report: FileReport, user: User | None
+    session: Session,
+    item: Item,
+    given: GivenItem | None,
+    measured: Measured,
+    report: FileReport,
+    user: User | None,
 ) -> FileReport:
-    if given is None:
-        return report
+    """Keep what a file of captions gives, then what the picture says itself."""
     lock(session, item.id)
-    added = keep(session, item, given, user=user)
-    if not given.captions:
+    added = keep(session, item, given, user=user) if given else 0
+    added += keep_embedded(session, item, given_by_itself(measured), user=user)
+    if not added and not (given and given.captions):
         return report
     said = f"{added} caption{'s' if added != 1 else ''} came along"
     return replace(report, detail=f"{report.detail}; {said}" if report.detail else said)

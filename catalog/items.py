@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Select, delete, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, delete, func, select, tuple_, update
 from sqlalchemy.orm import Session, joinedload
 
 from catalog.collections import remove_unused_images, visible_to
 from catalog.errors import NotFound
 from catalog.schema import (
     Caption,
+    CaptionKind,
     CaptionState,
     Collection,
     Image,
@@ -90,15 +91,30 @@ def neighbours(
 
 
 def leading_captions(session: Session, item_ids: Sequence[int]) -> dict[int, Caption]:
-    """The caption that stands for each item: accepted before candidate before rejected, newest first."""
-    rank = {CaptionState.REJECTED: 0, CaptionState.CANDIDATE: 1, CaptionState.ACCEPTED: 2}
+    """The caption that stands for each item: accepted before candidate before rejected, newest first.
+
+    Alt texts and descriptions stand for an item that has no caption.
+    """
     captions = session.scalars(select(Caption).where(Caption.item_id.in_(item_ids)).order_by(Caption.id))
     leading: dict[int, Caption] = {}
     for caption in captions:
         held = leading.get(caption.item_id)
-        if held is None or rank[caption.state] >= rank[held.state]:
+        if held is None or _rank(caption) >= _rank(held):
             leading[caption.item_id] = caption
     return leading
+
+
+def _rank(caption: Caption) -> tuple[bool, int]:
+    states = (CaptionState.REJECTED, CaptionState.CANDIDATE, CaptionState.ACCEPTED)
+    return caption.kind is CaptionKind.CAPTION, states.index(caption.state)
+
+
+def may_train() -> ColumnElement[bool]:
+    """The condition under which an Item row may be learnt from: every dataset is made of these only.
+
+    Its picture's plus:DataMining does not prohibit it, nor did it in a file that was imported before.
+    """
+    return Item.training_prohibited.is_(False)
 
 
 def flag(session: Session, item: Item, *, flagged: bool) -> None:

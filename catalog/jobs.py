@@ -11,6 +11,7 @@ from catalog.errors import Conflict, InvalidInput, NotFound
 from catalog.fence import fence
 from catalog.schema import (
     Caption,
+    CaptionKind,
     CaptionState,
     Checkpoint,
     Chunk,
@@ -42,19 +43,24 @@ class Failure:
     error: str
 
 
+def is_of_jobs() -> ColumnElement[bool]:
+    """Whether a text is of the kind that jobs write: other kinds they neither miss nor touch."""
+    return Caption.kind == CaptionKind.CAPTION
+
+
 def has_caption() -> ColumnElement[bool]:
-    """Whether an item holds any caption."""
-    return exists().where(Caption.item_id == Item.id)
+    """Whether an item holds any caption; alt texts and descriptions are none."""
+    return exists().where(Caption.item_id == Item.id, is_of_jobs())
 
 
 def touched_by_people() -> ColumnElement[bool]:
-    """Whether somebody wrote, edited, accepted, rejected, flagged or drafted anything on an item."""
+    """Whether somebody wrote, edited, accepted or rejected an item's caption, or flagged or drafted on it."""
     person_decided = or_(
         Caption.origin != Origin.MODEL, Caption.state != CaptionState.CANDIDATE, Caption.version > 1
     )
     return or_(
         Item.flagged,
-        exists().where(Caption.item_id == Item.id, person_decided),
+        exists().where(Caption.item_id == Item.id, is_of_jobs(), person_decided),
         exists().where(Draft.item_id == Item.id),
     )
 

@@ -162,7 +162,8 @@ def _of_xmp(properties: Properties) -> dict[str, JSON]:
 
 def _listed(texts: list[str]) -> list[JSON]:
     cleaned = dict.fromkeys(one_line(text, KEYWORD_CHARACTERS) for text in texts)
-    return [text for text in cleaned if text][:MAX_KEYWORDS]
+    kept: list[JSON] = [text for text in cleaned if text]
+    return kept[:MAX_KEYWORDS]
 
 
 def _captions(properties: Properties, iptc: str, exif: str) -> tuple[EmbeddedCaption, ...]:

@@ -51,6 +51,9 @@ Image.init()
 # What Pillow logs about damaged files is told by our exceptions.
 logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
+# Controls that JSON leaves as they are, and those of the direction of text.
+_UNPRINTABLE = re.compile("[\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
 _PILLOW_IS_QUIET = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 _filters_lock = threading.Lock()
 
@@ -159,9 +162,10 @@ def label_of(source: Path | bytes) -> str:
     """Name a source in a message: the file's name without its folders, quoted and printable."""
     if isinstance(source, bytes):
         return "the given file"
-    # Names may hold control characters and, on Linux, bytes that are no UTF-8.
+    # Names may hold control characters, turn the text around them and, on Linux, be no UTF-8.
     name = os.fsencode(source.name).decode("utf-8", errors="replace")
-    return json.dumps(name, ensure_ascii=False)
+    quoted = json.dumps(name, ensure_ascii=False)
+    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found.group()):04x}", quoted)
 
 
 def _first_words(error: Exception) -> str:

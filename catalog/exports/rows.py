@@ -35,6 +35,7 @@ class ExportedItem:
     metadata: dict[str, object]
     state: str
     flagged: bool
+    training_prohibited: bool
     captions: tuple[ExportedCaption, ...]
 
 
@@ -96,5 +97,6 @@ def _exported(item: Item, image: Image, captions: list[ExportedCaption]) -> Expo
         metadata=item.details,
         state=item.review_state,
         flagged=item.flagged,
+        training_prohibited=item.training_prohibited,
         captions=tuple(captions),
     )

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from catalog.errors import InvalidInput
 from catalog.imports.rows import photo_path
 from catalog.ingest import FileReport, Incoming, staged_name
-from pictures.errors import CorruptPicture, RefusedPicture
+from pictures.errors import CorruptPicture, NotAnImage, RefusedPicture
 
 MAX_MEMBERS = 200_000
 # Scans of blank paper shrink a thousandfold; only what is large as well is a bomb.
@@ -33,6 +33,8 @@ class Member(Incoming):
 
     @contextmanager
     def local(self) -> Iterator[Path]:
+        if not self.info.file_size:  # A zip of thousands of these need not wait for thousands of folders.
+            raise NotAnImage(f"{self.path} is empty; pack it again")
         with tempfile.TemporaryDirectory(dir=self.archive.staging, prefix="zip-") as folder:
             file = Path(folder, staged_name(self.path))
             self.archive.unpack(self.info, file)

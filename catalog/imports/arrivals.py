@@ -96,7 +96,7 @@ def with_captions(
 
 
 def _lonely(sidecar: Incoming) -> FileReport:
-    detail = f"{sidecar.path} describes a photo, but there is none of its name beside it"
+    detail = f"{sidecar.path} is used by no photo: none of its name lies beside it without another sidecar"
     return FileReport(sidecar.path, MISSING, None, detail)
 
 

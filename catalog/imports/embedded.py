@@ -1,7 +1,7 @@
 """What picture files say of themselves, as the catalog holds it: captions of people, metadata, rights."""
 
-from contextlib import suppress
 from collections.abc import Iterator
+from contextlib import suppress
 
 from catalog.errors import InvalidInput
 from catalog.imports.rows import GivenCaption, GivenItem, caption, language, short_text

@@ -86,6 +86,9 @@ class ItemOut(Schema):
     path = String()
     external_id = String(allow_none=True)
     rights = String(allow_none=True)
+    training_prohibited = Boolean(
+        metadata={"description": "The file forbids training (plus:DataMining): no dataset will hold it."}
+    )
     position = Integer()
     flagged = Boolean()
     review_state = Enum(ReviewState, by_value=True)

@@ -13,6 +13,7 @@ from catalog.errors import Conflict, StaleToken
 from catalog.schema import (
     Caption,
     CaptionDetail,
+    CaptionKind,
     CaptionState,
     Checkpoint,
     Chunk,
@@ -240,6 +241,27 @@ def test_replace_leaves_every_kind_of_human_work_alone(
     session.flush()
     replaced = session.scalars(select(HistoryEntry).where(HistoryEntry.action == "replaced")).one()
     assert (replaced.text_before, replaced.job_id) == ("A boat at 0005.jpg.", job.id)
+
+
+def test_jobs_pass_over_alt_texts_and_descriptions(
+    session: Session, filled: Filled, written: Outcomes
+) -> None:
+    _, (item_id,), worker_id = start(session, filled, 1)
+    held = claimed(session, worker_id)
+    chunks.record(session, held, written(held))
+    item = items.get(session, item_id, viewer=None)
+    captions.write(session, item, text="A boat, left.", user=None, kind=CaptionKind.ALT)
+    session.add(Caption(item_id=item_id, text="Left.", origin=Origin.MODEL, kind=CaptionKind.DESCRIPTION))
+    session.flush()
+    job = again(session, item.collection_id, held.checkpoint_id, mode="replace")
+    second = claimed(session, worker_id)
+    chunks.record(session, second, written(second))
+    rows = session.execute(select(Caption.text, Caption.job_id).order_by(Caption.id)).all()
+    assert [tuple(row) for row in rows] == [
+        ("A boat, left.", None),
+        ("Left.", None),
+        ("A boat at 0000.jpg.", job.id),
+    ]
 
 
 def test_adding_gives_a_second_candidate_once(session: Session, filled: Filled, written: Outcomes) -> None:

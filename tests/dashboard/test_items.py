@@ -174,3 +174,32 @@ def test_a_state_that_is_none_is_refused_by_the_api(admin: Visitor, collection: 
     answer = admin.call("GET", f"/collections/{collection}/items?state=nonsense")
     assert answer.status_code == 422
     assert "state" in answer.json["errors"]["query"]
+
+
+def test_a_photo_that_nobody_may_train_on_says_so_everywhere(
+    admin: Visitor, new_items: Callable[[int], list[int]], collection: int, database: Database
+) -> None:
+    prohibited, free = new_items(2)
+    with database.writing() as session:
+        item = session.get_one(Item, prohibited)
+        item.training_prohibited, item.rights = True, "(c) Museum <b>"
+    page = admin.get(f"/items/{prohibited}").text
+    assert "Not for training" in page
+    assert "no dataset will hold it" in page
+    assert "(c) Museum &lt;b&gt;" in page
+    assert "Not for training" not in admin.get(f"/items/{free}").text
+    assert admin.get(f"/collections/{collection}").text.count("Not for training") == 1
+    assert admin.call("GET", f"/items/{prohibited}").json["training_prohibited"] is True
+    assert admin.call("GET", f"/items/{free}").json["training_prohibited"] is False
+
+
+def test_a_description_is_no_caption_and_stands_behind_one(admin: Visitor, item: int) -> None:
+    body = {"text": "Die Mühle.", "language": "de", "kind": "description"}
+    admin.call("POST", f"/items/{item}/captions", json=body)
+    page = admin.get(f"/items/{item}").text
+    assert "This photo has no caption yet" in page
+    assert "Description (de)" in page
+    admin.call("POST", f"/items/{item}/captions", json={"text": "A mill."})
+    page = admin.get(f"/items/{item}").text
+    assert "This photo has no caption yet" not in page
+    assert page.index("A mill.</textarea>") < page.index("Die Mühle.</textarea>")

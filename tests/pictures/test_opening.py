@@ -123,4 +123,5 @@ def test_running_out_of_memory_is_refused(photo):
 def test_labels_are_printable(tmp_path):
     assert label_of(tmp_path / "a\nb.jpg") == '"a\\nb.jpg"'
     assert label_of(tmp_path / "caf\udce9.jpg") == '"caf\ufffd.jpg"'
+    assert label_of(tmp_path / "evil\u202egpj.exe") == '"evil\\u202egpj.exe"'
     assert label_of(b"") == "the given file"
