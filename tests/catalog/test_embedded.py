@@ -6,9 +6,13 @@ from collections.abc import Callable
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import escape
 
+import hypothesis
 import pytest
 from click.testing import CliRunner
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
 from PIL import Image as PillowImage
 from sqlalchemy import select
 
@@ -17,13 +21,20 @@ from catalog.blobs import BlobStore
 from catalog.commands import import_command
 from catalog.database import Database
 from catalog.imports.arrivals import arriving
+from catalog.imports.embedded import given_by_itself
 from catalog.ingest import FileReport, ingest
 from catalog.schema import Caption, CaptionKind, CaptionState, Checkpoint, Item, Origin, ReviewState
+from pictures.intake import measure
 from pictures.sandbox import DecodingProcess
 from tests.pictures.blocks import alt, xmp
 
 PROHIBITED = "<plus:DataMining>http://ns.useplus.org/ldf/vocab/DMI-PROHIBITED-AIMLTRAINING</plus:DataMining>"
 ALLOWED = "<plus:DataMining>http://ns.useplus.org/ldf/vocab/DMI-ALLOWED</plus:DataMining>"
+
+# Whatever XML may hold.
+TEXT = st.text(
+    st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="\ufffe\uffff"), max_size=200
+)
 
 Run = Callable[..., list[FileReport]]
 
@@ -181,6 +192,27 @@ def test_a_hostile_sidecar_is_refused_and_its_picture_imported(
         ("a.xmp", "refused"),
     ]
     assert reports[1].detail.startswith("a.xmp ")
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    derandomize=True,
+)
+@hypothesis.given(texts=st.lists(TEXT, min_size=6, max_size=6), repeated=st.integers(1, 3000))
+def test_any_text_in_a_file_can_be_kept(texts: list[str], repeated: int, tmp_path: Path) -> None:
+    names = ("dc:description", "dc:rights", "dc:title", "Iptc4xmpCore:AltTextAccessibility", "photoshop:City")
+    written = [escape(text * repeated)[:20_000].rpartition("&")[0] or escape(text) for text in texts]
+    body = "".join(f"<{name}>{text}</{name}>" for name, text in zip(names, written, strict=False))
+    body += f"<dc:subject><rdf:Bag>{f'<rdf:li>{written[5]}</rdf:li>' * 3}</rdf:Bag></dc:subject>"
+    beside = tmp_path / "a.xmp"
+    beside.write_bytes(xmp(body.encode("utf-8", "replace").decode()))
+    measured = measure(jpeg(tmp_path / "a.jpg", 1), sidecar=beside)
+    assert measured.sidecar_error is None
+    found = given_by_itself(measured)
+    assert all(one.text.strip() for one in found.captions)
+    json.dumps(found.metadata)
 
 
 def test_a_zip_brings_its_sidecars(

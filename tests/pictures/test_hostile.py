@@ -283,6 +283,23 @@ def test_hostile_xmp_is_noted_and_its_picture_measured(kind, name, scene, encode
     assert grown * (1 if sys.platform == "darwin" else 1024) < 32 * MEBIBYTE
 
 
+@pytest.mark.parametrize("kind", [b"zTXt", b"iTXt", b"iCCP"])
+def test_a_chunk_of_png_that_unpacks_without_end_is_answered(kind, scene, encode, tmp_path, decoding):
+    packed = zlib.compress(bytes(200 * MEBIBYTE), 9)
+    body = {
+        b"zTXt": b"Comment\0\0" + packed,
+        b"iTXt": b"XML:com.adobe.xmp\0\1\0\0\0" + packed,
+        b"iCCP": b"icc\0\0" + packed,
+    }[kind]
+    data = encode(scene)
+    decoding.measure(_small(tmp_path, encode))
+    before = peak_of(decoding.pid) if sys.platform == "linux" else 0
+    with pytest.raises(CorruptPicture):
+        measured(decoding, tmp_path, data[:33] + png_chunk(kind, body) + data[33:])
+    if sys.platform == "linux":
+        assert peak_of(decoding.pid) - before < 64 * MEBIBYTE
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process's peak of memory")
 def test_a_scan_of_115_megapixels_and_12_pages_is_measured_within_the_limits(tmp_path):
     rows, columns = 9_400, 12_288
