@@ -31,6 +31,7 @@ from catalog.schema import (
     utc_now,
 )
 from pictures.sandbox import DecodingProcess
+from tests.pictures.blocks import alt, xmp
 
 Photo = Callable[..., Path]
 
@@ -260,6 +261,26 @@ def test_captions_sent_after_their_photos_find_them(client: Client, picture: Pic
     assert client.job(job_id) == (JobState.DONE, 1, 1, 0)
     with client.database.reading() as session:
         assert session.scalars(select(Caption.text)).all() == ["Two boats at the pier."]
+
+
+def test_sidecars_sent_after_their_photos_find_them(client: Client, picture: Picture) -> None:
+    job_id = client.start(together=True)
+    packets = {"old/b.xmp": xmp(alt("dc:description", de="Die M\u00fchle")), "c.xmp": b"no XML"}
+    for number, path in enumerate(("a.jpg", "old/b.jpg", "c.jpg")):
+        client.upload(job_id, path, picture(number))
+    for path, packet in packets.items():
+        client.upload(job_id, path, packet)
+    client.close(job_id)
+    client.import_all()
+    assert client.reports(job_id) == {
+        "a.jpg": "imported",
+        "old/b.jpg": "imported",
+        "c.jpg": "imported",
+        "c.xmp": "refused",
+    }
+    with client.database.reading() as session:
+        captions = session.execute(select(Item.path, Caption.text, Caption.language).join(Caption)).all()
+    assert [tuple(row) for row in captions] == [("old/b.jpg", "Die M\u00fchle", "de")]
 
 
 def test_retry_failed_touches_only_those(
