@@ -70,6 +70,14 @@ def test_the_rest_of_a_hostile_batch_is_imported(imported: Run, photo: Photo, tm
     assert "as decompression bombs do" in reports["bomb.png"].detail
 
 
+def test_the_report_of_a_tiff_of_twelve_pages_says_which_one_was_taken(imported: Run, tmp_path: Path) -> None:
+    pages = [PillowImage.new("RGB", (64, 48), (page * 20, 0, 0)) for page in range(12)]
+    (tmp_path / "in").mkdir()
+    pages[0].save(tmp_path / "in" / "box.tif", save_all=True, append_images=pages[1:])
+    (report,) = imported(tmp_path / "in")
+    assert (report.status, report.detail) == ("imported", "page 1 of 12")
+
+
 NAMES = [
     "CON.jpg",
     "LPT1",

@@ -198,7 +198,7 @@ def test_a_description_is_no_caption_and_stands_behind_one(admin: Visitor, item:
     admin.call("POST", f"/items/{item}/captions", json=body)
     page = admin.get(f"/items/{item}").text
     assert "This photo has no caption yet" in page
-    assert "Description (de)" in page
+    assert page.index("New caption") < page.index("Description (de)")
     admin.call("POST", f"/items/{item}/captions", json={"text": "A mill."})
     page = admin.get(f"/items/{item}").text
     assert "This photo has no caption yet" not in page
