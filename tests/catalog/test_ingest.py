@@ -139,8 +139,8 @@ def test_a_file_that_changes_while_it_is_imported_leaves_nothing_behind(
     source = photo(tmp_path / "a.jpg", 1)
 
     class Slow(DecodingProcess):
-        def measure(self, path: Path) -> Measured:
-            measured = super().measure(path)
+        def measure(self, path: Path, *, sidecar: Path | None = None) -> Measured:
+            measured = super().measure(path, sidecar=sidecar)
             photo(path, 2)
             return measured
 
