@@ -452,7 +452,7 @@ def zipped(members: dict[str, bytes]) -> bytes:
     return stream.getvalue()
 
 
-def fails(path: Path) -> Iterator[None]:
+def fails(path: Path, sidecar: Path | None = None) -> Iterator[None]:
     raise OSError(5, "Input/output error")
 
 
