@@ -289,7 +289,7 @@ def test_retry_failed_touches_only_those(
     job_id, refused = client.start(), {"two.jpg"}
     measure = client.decoder.measure
 
-    def measured(path: Path) -> object:
+    def measured(path: Path, sidecar: Path | None = None) -> object:
         asked.append(path.name)
         if path.name in refused:
             raise OSError(5, "Input/output error")
