@@ -37,6 +37,7 @@ PATH_LENGTH = 1_000  # characters
 UNFINISHED_UPLOAD = "unfinished"
 OPEN = (UploadState.RECEIVING, UploadState.WAITING)
 EXPIRED_AT_A_TIME = 100
+IDS_AT_A_TIME = 500  # a statement may not name any number of them
 
 
 def start_import(
@@ -179,8 +180,12 @@ def give_up(session: Session, upload: Upload) -> list[str]:
 
 def forget_parts(session: Session, upload_ids: Sequence[int]) -> list[str]:
     """Delete what was received of some uploads; returns the blobs that this leaves behind."""
-    gone = delete(UploadPart).where(UploadPart.upload_id.in_(upload_ids)).returning(UploadPart.sha256)
-    return sorted(set(session.scalars(gone)))
+    keys: set[str] = set()
+    for start in range(0, len(upload_ids), IDS_AT_A_TIME):
+        some = upload_ids[start : start + IDS_AT_A_TIME]
+        gone = delete(UploadPart).where(UploadPart.upload_id.in_(some))
+        keys.update(session.scalars(gone.returning(UploadPart.sha256)))
+    return sorted(keys)
 
 
 def expire(database: Database, blobs: BlobStore) -> None:

@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from catalog import collections, jobs
 from catalog.imports import reports
-from catalog.imports.uploaded import retry as retry_failed
+from catalog.imports.claims import retry as retry_failed
 from catalog.schema import JobKind
 from dashboard.forms import Form
 from dashboard.progress import is_unfinished

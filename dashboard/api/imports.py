@@ -7,8 +7,8 @@ from flask import Response
 
 from catalog import collections, jobs, uploads
 from catalog.imports import reports
+from catalog.imports.claims import retry as retry_failed
 from catalog.imports.reports import ReportPage, UploadPage
-from catalog.imports.uploaded import retry as retry_failed
 from catalog.schema import Job, JobKind
 from dashboard.api.schemas import ImportIn, JobOut, ReportsOut, ReportsQuery, UploadsOut, UploadsQuery
 from dashboard.downloads import spooled

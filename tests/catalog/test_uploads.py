@@ -15,7 +15,8 @@ from catalog.blobs import BlobStore
 from catalog.database import Database
 from catalog.errors import Conflict, NotFound, UploadOverrun
 from catalog.imports import reports
-from catalog.imports.uploaded import Importing, claim, import_next, retry
+from catalog.imports.claims import claim, retry
+from catalog.imports.uploaded import Importing, import_next
 from catalog.schema import (
     Caption,
     Collection,
