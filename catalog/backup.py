@@ -18,7 +18,7 @@ from sqlalchemy.types import TypeEngine
 
 from catalog.blobs import BlobStore
 from catalog.database import Database, last_ids, migrate, set_last_ids
-from catalog.errors import Conflict, InvalidInput
+from catalog.errors import Conflict, InvalidInput, MissingBlob
 from catalog.schema import BLOB_KEYS, Base, Image
 
 FORMAT = 1
@@ -112,9 +112,11 @@ def _keys(connection: Connection) -> Iterator[str]:
 
 
 def _add_blob(archive: tarfile.TarFile, blobs: BlobStore, key: str) -> bool:
-    if not blobs.is_whole(key):
+    try:
+        with blobs.local(key) as file:
+            archive.add(file, f"blobs/{key}", recursive=False)
+    except MissingBlob:
         return False
-    archive.add(blobs.path(key), f"blobs/{key}", recursive=False)
     return True
 
 

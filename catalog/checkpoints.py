@@ -81,8 +81,8 @@ def materialise(checkpoint: Checkpoint, blobs: BlobStore, cache: Path) -> Path:
     with tempfile.TemporaryDirectory(dir=folder.parent) as staged:
         complete = Path(staged) / "complete"
         complete.mkdir()
-        (complete / WEIGHTS).write_bytes(blobs.read(checkpoint.weights_sha256))
-        (complete / DESCRIPTION).write_bytes(blobs.read(checkpoint.description_sha256))
+        blobs.copy_to(checkpoint.weights_sha256, complete / WEIGHTS)
+        blobs.copy_to(checkpoint.description_sha256, complete / DESCRIPTION)
         if not folder.exists():
             _move(complete, folder)
     return folder

@@ -23,7 +23,7 @@ from catalog import (
     near_duplicates,
     workers,
 )
-from catalog.blobs import BlobStore
+from catalog.blobs import open_blobs
 from catalog.database import Database, migrate
 from catalog.doctor import Doctor
 from catalog.errors import Conflict, NotFound
@@ -31,6 +31,7 @@ from catalog.imports import reports
 from catalog.imports.arrivals import arriving
 from catalog.imports.fetching import Fetcher
 from catalog.near_duplicates import Group
+from catalog.object_storage import Bucket, S3Place
 from catalog.queue import Queue
 from catalog.schema import Collection, Item, Job, JobState, Role
 from catalog.settings import Settings, load_settings
@@ -57,13 +58,13 @@ def migrate_command(installation: Any) -> None:
     settings.prepare_home()
     migrate(settings.database_url)
     database = Database(settings.database_url)
-    checkpoints.ensure_starter(database, BlobStore(settings.blobs), installation.starter)
+    checkpoints.ensure_starter(database, open_blobs(settings), installation.starter)
     click.echo(f"{make_url(settings.database_url).render_as_string()} is ready")
 
 
 @click.command("import")
 @click.argument("collection")
-@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("sources", nargs=-1, required=True)
 @click.option(
     "--captions",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -85,16 +86,16 @@ def migrate_command(installation: Any) -> None:
 )
 def import_command(
     collection: str,
-    sources: tuple[Path, ...],
+    sources: tuple[str, ...],
     captions: Path | None,
     captioned_by: str | None,
     reference: bool,
     report: TextIO | None,
 ) -> None:
-    """Import photos from folders, zips, files or lists of URLs into COLLECTION, which is made when it is new.
+    """Import photos of folders, zips, files, s3://BUCKET/PREFIX or lists of URLs into COLLECTION.
 
-    Captions among them come along: captions.jsonl, captions.csv, COCO, Karpathy, Flickr8k, imagefolder,
-    or a text beside each photo.
+    It is made when it is new. Captions among them come along: captions.jsonl, captions.csv, COCO, Karpathy,
+    Flickr8k, imagefolder, or a text beside each photo.
     """
     from tqdm import tqdm
 
@@ -102,7 +103,7 @@ def import_command(
     database = opened(settings)
     arrivals = [
         arriving(
-            source,
+            _source(source, settings),
             staging=settings.cache,
             captions=captions,
             captioned_by=captioned_by,
@@ -117,18 +118,21 @@ def import_command(
     left_out = [file for arrival in arrivals for file in arrival.left_out]
     stored = 0
     with DecodingProcess(max_pixels=settings.max_pixels) as decoder:
-        imported = ingest.ingest(database, BlobStore(settings.blobs), decoder, collection_id, files)
-        for file in tqdm(imported, total=len(files), unit="photo", disable=not sys.stderr.isatty()):
-            stored += file.stored
-            if not file.stored:
-                left_out.append(file)
-            elif table:
-                table.add(file)
-    for file in left_out:
-        click.echo(f"{file.path}: {file.status}: {file.detail}", err=True)
-        if table:
-            table.add(file)
-    click.echo(f"{stored} of {len(files)} files are in {collection!r}")
+        imported = ingest.ingest(database, open_blobs(settings), decoder, collection_id, files)
+        try:
+            for file in tqdm(imported, total=len(files), unit="photo", disable=not sys.stderr.isatty()):
+                stored += file.stored
+                if not file.stored:
+                    left_out.append(file)
+                elif table:
+                    table.add(file)
+        finally:
+            # Also where it ends early, for want of room or by Ctrl+C: the next import goes on from here.
+            for file in left_out:
+                click.echo(f"{file.path}: {file.status}: {file.detail}", err=True)
+                if table:
+                    table.add(file)
+            click.echo(f"{stored} of {len(files)} files are in {collection!r}")
     if left_out:
         sys.exit(1)
 
@@ -139,7 +143,7 @@ def import_command(
 def doctor_command(repair: bool, quick: bool) -> None:
     """Look for missing, damaged and orphaned files, stuck jobs and wrong counters."""
     settings = load_settings()
-    database, blobs = opened(settings), BlobStore(settings.blobs)
+    database, blobs = opened(settings), open_blobs(settings)
     found = left = 0
     with DecodingProcess(max_pixels=settings.max_pixels) as decoder:
         doctor = Doctor(database=database, blobs=blobs, decoder=decoder, repair=repair, every_byte=not quick)
@@ -157,7 +161,7 @@ def backup_command(file: Path) -> None:
     """Write the database and all stored files into FILE, a tar, while everything goes on running."""
     settings = load_settings()
     database = opened(settings)
-    missing = backup.back_up(database, BlobStore(settings.blobs), file)
+    missing = backup.back_up(database, open_blobs(settings), file)
     for key in missing:
         click.echo(f"blob {key} is missing or damaged, and so it is in the backup", err=True)
     click.echo(f"{file} is written")
@@ -175,7 +179,7 @@ def restore_command(file: Path) -> None:
     """Fill an empty installation from FILE, which `recaption backup` wrote."""
     settings = load_settings()
     settings.prepare_home()
-    count = backup.restore(Database(settings.database_url), BlobStore(settings.blobs), file)
+    count = backup.restore(Database(settings.database_url), open_blobs(settings), file)
     click.echo(f"the database and {count} stored files are restored")
 
 
@@ -197,7 +201,7 @@ def delete_command(target: str, yes: bool) -> None:
             keys = collections.remove(session, found, user=None)
         else:
             keys = items.remove(session, found, user=None)
-    removal = ingest.remove_blobs(database, BlobStore(settings.blobs), keys)
+    removal = ingest.remove_blobs(database, open_blobs(settings), keys)
     click.echo(f"the {kind} {name!r} is deleted; {removal}")
 
 
@@ -326,6 +330,10 @@ def _target(session: Session, target: str) -> Collection | Item:
     if found is None:
         raise NotFound(f"{target!r} is neither the name of a collection nor the id of an item")
     return found
+
+
+def _source(given: str, settings: Settings) -> Path | Bucket:
+    return Bucket(S3Place.parse(given), settings.s3) if given.startswith("s3://") else Path(given)
 
 
 def _collection_id(database: Database, name: str) -> int:

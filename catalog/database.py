@@ -11,6 +11,7 @@ from sqlalchemy import (
     URL,
     Connection,
     Engine,
+    ExceptionContext,
     Float,
     Table,
     create_engine,
@@ -25,10 +26,13 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.expression import FunctionElement
 
-from catalog.errors import InvalidInput, SchemaOutOfDate
+from catalog.errors import InvalidInput, SchemaOutOfDate, StorageFull
 
 BUSY_TIMEOUT = 30.0  # seconds that a SQLite writer waits for its turn
 CONNECT_TIMEOUT = 5  # seconds
+DISK_FULL = "53100"  # a SQLSTATE of PostgreSQL
+# A connection that cannot even grow the index of its log says so with the second.
+SQLITE_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
 
 
 class database_clock(FunctionElement[float]):
@@ -55,6 +59,7 @@ class Database:
         self.url = _database_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = _sqlite_engine(url) if self.is_sqlite else _postgresql_engine(url)
+        event.listen(self.engine, "handle_error", self._tell_full)
         self._writing_engine = self.engine.execution_options(sqlite_begin="IMMEDIATE")
 
     @contextmanager
@@ -88,6 +93,14 @@ class Database:
         """The migration that the tables are at; None where there are no tables."""
         with self.engine.connect() as connection:
             return MigrationContext.configure(connection).get_current_revision()
+
+    def _tell_full(self, context: ExceptionContext) -> None:
+        """Whatever is asked of a database without room left raises StorageFull."""
+        if _is_full(context.original_exception):
+            name = self.url.database if self.is_sqlite else self.url.host
+            raise StorageFull(
+                f"the disk of the database {name} is full; free some space there and do it again"
+            ) from context.original_exception
 
     def close(self) -> None:
         self.engine.dispose()
@@ -168,6 +181,12 @@ def _database_url(url: str) -> URL:
             f"RECAPTION_DATABASE_URL is {url!r}; give sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME"
         )
     return parsed
+
+
+def _is_full(error: BaseException | None) -> bool:
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorcode", None) in SQLITE_FULL
+    return getattr(error, "sqlstate", None) == DISK_FULL
 
 
 def _migrations_folder() -> str:

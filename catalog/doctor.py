@@ -139,8 +139,9 @@ class Doctor:
             return self._mended(problem, "made again from the original")
         try:
             with self.database.reading() as session:
-                source = originals.local_path(session, self.blobs, image)
-            rendition = self.decoder.measure(source).rendition
+                held = originals.local_file(session, self.blobs, image)
+            with held as source:
+                rendition = self.decoder.measure(source).rendition
         except (PictureError, MissingBlob) as error:
             return Finding(problem, f"it cannot be made again: {error}")
         if self.blobs.exists(image.rendition):
@@ -201,7 +202,7 @@ class Doctor:
                     yield self._removed(key)
         for left_over in self.blobs.left_overs(older_than=ORPHAN_AGE):
             if self.repair:
-                left_over.unlink(missing_ok=True)
+                left_over.remove()
             yield self._mended(f"{left_over.name} was never stored", "removed")
 
     def _removed(self, key: str) -> Finding:

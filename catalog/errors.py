@@ -47,5 +47,13 @@ class MissingBlob(CatalogError):
     """The bytes of a stored file are gone or are no longer what their hash says."""
 
 
+class StorageUnavailable(CatalogError):
+    """The storage of blobs does not answer, or not as it should; later it may."""
+
+
+class StorageFull(CatalogError):
+    """A disk, a bucket or the database has no room left. Nothing was half stored."""
+
+
 class SchemaOutOfDate(CatalogError):
     """The database was made by another release."""

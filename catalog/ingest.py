@@ -1,5 +1,6 @@
 """Ingest: files become blobs, images and items, with a report for each file."""
 
+import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
@@ -18,6 +19,7 @@ from catalog.imports.rows import GivenItem
 from catalog.imports.storing import keep, keep_embedded
 from catalog.items import lock, next_position
 from catalog.schema import Collection, Image, Item, User
+from catalog.space import is_full
 from catalog.text import storable
 from pictures.errors import CorruptPicture, PictureError, RefusedPicture
 from pictures.intake import Measured
@@ -122,6 +124,8 @@ def ingest(
         except PictureError as error:
             yield FileReport(path=path, status=error.reason, item_id=None, detail=str(error))
         except OSError as error:
+            if is_full(error):
+                raise
             detail = f"{path} could not be read: {error.strerror}"
             yield FileReport(path=path, status="refused", item_id=None, detail=detail)
 
@@ -182,9 +186,10 @@ def _ingest_one(
     file: Incoming,
     user: User | None,
 ) -> FileReport:
-    # The large writes happen before the transaction, so that no lock is held meanwhile.
-    rendition = _put(blobs, measured, file.source, original=not file.referenced)
+    rendition = hashlib.sha256(measured.rendition).hexdigest()
     try:
+        # The large writes happen before the transaction, so that no lock is held meanwhile.
+        _put(blobs, measured, file.source, original=not file.referenced)
         with database.writing() as session:
             lock_content(session, measured.sha256, rendition)
             # Locked, so that neither the collection nor its pictures go while the item comes.
@@ -220,11 +225,11 @@ def _measured(decoder: DecodingProcess, file: Incoming, sidecar: Path | None = N
     return measured
 
 
-def _put(blobs: BlobStore, measured: Measured, source: Path, *, original: bool) -> str:
-    """Store the rendition, and the original where it is wanted; return the rendition's key."""
+def _put(blobs: BlobStore, measured: Measured, source: Path, *, original: bool) -> None:
+    """Store the rendition, and the original where it is wanted."""
     if original and blobs.put(source) != measured.sha256:
         raise _changed(source)
-    return blobs.put(measured.rendition)
+    blobs.put(measured.rendition)
 
 
 def _changed(source: Path) -> CorruptPicture:

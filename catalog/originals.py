@@ -3,6 +3,7 @@
 import hashlib
 import os
 import stat
+from contextlib import AbstractContextManager, nullcontext
 from io import BufferedReader
 from pathlib import Path
 
@@ -52,19 +53,19 @@ def open_referenced(session: Session, item: Item, *, viewer: User | None) -> Buf
     raise MissingBlob(f"the original of {item.path} was left at {paths[0]}, and it {why}; {REMEDY}")
 
 
-def local_path(session: Session, blobs: BlobStore, image: Image) -> Path:
-    """Where the original of an image lies to be read again, among blobs or where it was left.
+def local_file(session: Session, blobs: BlobStore, image: Image) -> AbstractContextManager[Path]:
+    """The original of an image as a file to be read again, of the blobs or where it was left.
 
     Raises MissingBlob where it was left somewhere and is not what it was.
     """
     if image.stored:
-        return blobs.path(image.sha256)
+        return blobs.local(image.sha256)
     paths = references(session, image)
     whole = next((path for path in paths if trouble(path, image) is None), None)
     if whole is None:
         where = f"was left at {paths[0]} and is not what it was" if paths else "is nowhere"
         raise MissingBlob(f"the original of {image.sha256[:12]} {where}; {REMEDY}")
-    return Path(whole)
+    return nullcontext(Path(whole))
 
 
 def _whole(path: str, image: Image) -> BufferedReader | None:

@@ -6,10 +6,11 @@ import secrets
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from catalog.errors import InvalidInput
+from catalog.object_storage import S3Account, S3Place
 from pictures.decode import MAX_PIXELS
 
 HOST_PATTERN = re.compile(r"(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)+")
@@ -23,11 +24,12 @@ class Settings:
     home: Path
     database_url: str
     broker_url: str
-    blobs: Path
+    blobs: Path | S3Place
     max_pixels: int
     trusted_hosts: tuple[str, ...]
     url_imports: tuple[str, ...]
     visible_gpus: tuple[str, ...]
+    s3: S3Account = field(default=S3Account())
 
     @property
     def embedded_broker(self) -> bool:
@@ -67,7 +69,7 @@ def child_environment(**changes: str) -> dict[str, str]:
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
-    """Read the RECAPTION_* variables, with a home folder and SQLite as defaults.
+    """Read the RECAPTION_* variables, with a home folder and SQLite as defaults, and AWS_* for buckets.
 
     Raises InvalidInput for a value that cannot be used.
     """
@@ -77,11 +79,12 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         home=home,
         database_url=env.get("RECAPTION_DATABASE_URL") or f"sqlite:///{home / 'recaption.sqlite'}",
         broker_url=_broker(env.get("RECAPTION_BROKER_URL")),
-        blobs=_blob_folder(env.get("RECAPTION_BLOBS"), home),
+        blobs=_blobs(env.get("RECAPTION_BLOBS"), home),
         max_pixels=_positive(env, "RECAPTION_MAX_PIXELS", MAX_PIXELS),
         trusted_hosts=_words(env.get("RECAPTION_TRUSTED_HOSTS")),
         url_imports=_url_hosts(env.get("RECAPTION_URL_IMPORTS")),
         visible_gpus=_words(env.get("CUDA_VISIBLE_DEVICES")),
+        s3=_s3_account(env),
     )
 
 
@@ -115,10 +118,27 @@ def _broker(value: str | None) -> str:
     return url
 
 
-def _blob_folder(value: str | None, home: Path) -> Path:
+def _blobs(value: str | None, home: Path) -> Path | S3Place:
     if value and "://" in value:
-        raise InvalidInput(f"RECAPTION_BLOBS is {value!r}; this release keeps blobs in a folder: give a path")
+        return S3Place.parse(value)
     return Path(value).expanduser().absolute() if value else home / "blobs"
+
+
+def _s3_account(env: Mapping[str, str]) -> S3Account:
+    endpoint = env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL") or None
+    if endpoint and (not endpoint.startswith(("http://", "https://")) or "@" in endpoint):
+        # Not repeated here: what stands before an @ may be a password.
+        raise InvalidInput(
+            "AWS_ENDPOINT_URL is no address of a storage; give one such as https://minio.example:9000, "
+            "and the keys in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        )
+    return S3Account(
+        endpoint=endpoint,
+        region=env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or None,
+        access_key_id=env.get("AWS_ACCESS_KEY_ID") or None,
+        secret_access_key=env.get("AWS_SECRET_ACCESS_KEY") or None,
+        session_token=env.get("AWS_SESSION_TOKEN") or None,
+    )
 
 
 def _positive(env: Mapping[str, str], name: str, default: int) -> int:

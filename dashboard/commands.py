@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from catalog import accounts, checkpoints
-from catalog.blobs import BlobStore
+from catalog.blobs import open_blobs
 from catalog.commands import opened
 from catalog.database import Database
 from catalog.settings import Settings, load_settings
@@ -87,7 +87,7 @@ def web(host: str, port: int) -> None:
 
 def _prepared(settings: Settings, installation: Any) -> Database:
     database = opened(settings)
-    checkpoints.ensure_starter(database, BlobStore(settings.blobs), installation.starter)
+    checkpoints.ensure_starter(database, open_blobs(settings), installation.starter)
     return database
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from tqdm import tqdm
 
 from catalog import accounts, checkpoints, collections, jobs
-from catalog.blobs import BlobStore
+from catalog.blobs import open_blobs
 from catalog.database import Database
 from catalog.errors import InvalidInput, NotFound
 from catalog.ingest import FileReport, Incoming, ingest, pictures_of
@@ -74,7 +74,7 @@ def import_photos(settings: Settings, database: Database, photos: Photos) -> int
     with database.writing() as session:
         collection_id = _collection(session, photos).id
     with DecodingProcess(max_pixels=settings.max_pixels) as decoder:
-        reports = ingest(database, BlobStore(settings.blobs), decoder, collection_id, photos.files)
+        reports = ingest(database, open_blobs(settings), decoder, collection_id, photos.files)
         done = list(tqdm(reports, "Importing", len(photos.files), unit="photo", disable=_quiet()))
     _tell(done, photos.name)
     return collection_id

@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, SecurityEr
 from werkzeug.http import HTTP_STATUS_CODES
 
 from catalog import errors as catalog
+from catalog.space import is_full
 from dashboard.session import close_session
 from pictures.errors import PictureError
 
@@ -24,6 +25,8 @@ STATUS = {
     catalog.Conflict: 409,
     catalog.UploadOverrun: 413,
     catalog.MissingBlob: 500,
+    catalog.StorageUnavailable: 503,
+    catalog.StorageFull: 507,
     catalog.SchemaOutOfDate: 503,
     catalog.CatalogError: 500,
 }
@@ -52,6 +55,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(OverflowError, data_error)
     app.register_error_handler(DBAPIError, database_error)
     app.register_error_handler(TimeoutError, database_error)
+    app.register_error_handler(OSError, system_error)
     app.register_error_handler(HTTPError, schema_error)
     app.register_error_handler(HTTPException, http_error)
 
@@ -66,7 +70,8 @@ def catalog_error(error: catalog.CatalogError) -> ResponseReturnValue:
             "current": error.current,
             "yours": error.yours,
         }
-    return answer(Problem(status, str(error), more))
+    headers = {"Retry-After": str(RETRY_AFTER)} if isinstance(error, catalog.StorageUnavailable) else {}
+    return answer(Problem(status, str(error), more, headers))
 
 
 def picture_error(error: PictureError) -> ResponseReturnValue:
@@ -90,6 +95,14 @@ def database_error(error: Exception) -> ResponseReturnValue:
     current_app.logger.error("the database did not answer: %s", error)
     detail = "The database does not answer. Nothing was lost; try again in a moment."
     return answer(Problem(503, detail, headers={"Retry-After": str(RETRY_AFTER)}))
+
+
+def system_error(error: OSError) -> ResponseReturnValue:
+    """A full disk of this server; any other error of the system is a fault of ours."""
+    if not is_full(error):
+        raise error
+    current_app.logger.error("a disk is full: %s", error)
+    return answer(Problem(507, "The server's disk is full. Nothing was half stored; try again later."))
 
 
 def schema_error(error: HTTPError) -> ResponseReturnValue:

@@ -1,12 +1,13 @@
 """Pages of items: the review page, and the pictures themselves."""
 
-from pathlib import Path, PurePosixPath
+from io import BytesIO
+from pathlib import PurePosixPath
+from typing import Any
 
-from flask import Blueprint, render_template, send_file
+from flask import Blueprint, render_template, request, send_file
 from flask.typing import ResponseReturnValue
 
 from catalog import captions, collections, history, items
-from catalog.errors import MissingBlob
 from catalog.originals import open_referenced
 from catalog.schema import Item
 from dashboard.collections import wanted_state
@@ -44,7 +45,9 @@ def review(item_id: int) -> ResponseReturnValue:
 def picture(item_id: int) -> ResponseReturnValue:
     """The rendition: re-encoded by us, without the metadata of the original."""
     key = asked_for(item_id).image.rendition
-    response = send_file(_stored(key), mimetype="image/jpeg", etag=key)
+    # Who names this version already has it, and nothing is read.
+    content = b"" if request.if_none_match.contains(key) else services().blobs.read(key)
+    response = send_file(BytesIO(content), mimetype="image/jpeg", etag=key)
     response.headers["Cache-Control"] = f"private, max-age={PICTURE_AGE}"
     return response
 
@@ -53,22 +56,19 @@ def picture(item_id: int) -> ResponseReturnValue:
 def original(item_id: int) -> ResponseReturnValue:
     """The file as it was imported: always a download, for nobody has checked what else is in it."""
     item = asked_for(item_id)
-    stored = item.image.stored
-    response = send_file(
-        _stored(item.image.sha256) if stored else open_referenced(current_session(), item, viewer=viewer()),
-        mimetype="application/octet-stream",
-        as_attachment=True,
-        download_name=PurePosixPath(item.path).name,
-        etag=item.image.sha256,
-    )
-    if not stored and response.status_code == 200:
-        response.content_length = item.image.bytes
+    told: dict[str, Any] = {
+        "mimetype": "application/octet-stream",
+        "as_attachment": True,
+        "download_name": PurePosixPath(item.path).name,
+        "etag": item.image.sha256,
+    }
+    if item.image.stored:
+        with services().blobs.local(item.image.sha256) as file:
+            # It is open from here on, so it is sent even when its name is gone.
+            response = send_file(file, **told)
+    else:
+        response = send_file(open_referenced(current_session(), item, viewer=viewer()), **told)
+        if response.status_code == 200:
+            response.content_length = item.image.bytes
     response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
     return response
-
-
-def _stored(key: str) -> Path:
-    path = services().blobs.path(key)
-    if not path.exists():
-        raise MissingBlob(f"blob {key} is missing from the store; restore it from a backup")
-    return path

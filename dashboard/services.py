@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from flask import Flask, current_app
 
-from catalog.blobs import BlobStore
+from catalog.blobs import BlobStore, open_blobs
 from catalog.database import Database
 from catalog.imports.importer import Importer
 from catalog.queue import Queue
@@ -26,7 +26,7 @@ class Services:
 
 def attach(app: Flask, settings: Settings) -> Services:
     """Open the services; a process that forks does so afterwards."""
-    database, blobs = Database(settings.database_url), BlobStore(settings.blobs)
+    database, blobs = Database(settings.database_url), open_blobs(settings)
     services = Services(
         settings=settings,
         database=database,

@@ -1,16 +1,21 @@
 """Fixtures for all rooms: real servers where they answer, and installations in temporary folders."""
 
+import logging
 import os
 import shutil
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.request import Request, urlopen
 from uuid import uuid4
 
 import numpy as np
 import psycopg
 import pytest
 from PIL import Image
+
+from catalog.object_storage import S3Account, S3Place
 
 POSTGRESQL = os.environ.get("RECAPTION_TEST_POSTGRESQL", "postgresql://postgres@127.0.0.1:5432/postgres")
 REDIS = os.environ.get("RECAPTION_TEST_REDIS", "redis://127.0.0.1:6379/15")
@@ -119,6 +124,43 @@ def photo() -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The address of a storage that speaks S3."""
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    yield "http://{}:{}".format(*server.get_host_and_port())
+    server.stop()
+
+
+@pytest.fixture
+def place(s3_server: str) -> S3Place:
+    """A prefix in an empty bucket."""
+    name = f"photos-{uuid4().hex}"
+    with urlopen(Request(f"{s3_server}/{name}", method="PUT")):
+        return S3Place(name, "archive")
+
+
+@pytest.fixture
+def account(s3_server: str) -> S3Account:
+    return S3Account(s3_server, "us-east-1", "KEYID", "SECRET", "TOKEN")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 2 MiB."""
+    folder = tmp_path / "small disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "recaption-test", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("only root can mount a small file system, and only where mounting is allowed")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @pytest.fixture

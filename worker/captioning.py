@@ -4,13 +4,14 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from catalog import chunks
 from catalog.chunks import Claim, ClaimedItem, Outcome, Unreadable, Written
-from catalog.errors import MissingBlob, StaleToken
+from catalog.errors import MissingBlob, StaleToken, StorageFull, StorageUnavailable
 from model.errors import ModelError
 from pictures.decode import open_picture
 from pictures.errors import PictureError
@@ -35,7 +36,12 @@ def drain(runtime: Runtime, *, seconds: float = DRAIN_FOR) -> bool:
             held = chunks.claim(session, worker_id=runtime.worker_id)
         if held is None:
             return False
-        work(runtime, held)
+        try:
+            work(runtime, held)
+        except (StorageUnavailable, StorageFull) as error:
+            log.warning("%s; the chunk is given back, and the reconciler will try again", error)
+            _give_back(runtime, held)
+            return False
     return not runtime.stopping.is_set()
 
 
@@ -56,6 +62,13 @@ def work(runtime: Runtime, held: Claim) -> None:
             _together(runtime, held, predictor)
     except StaleToken as error:
         log.info("%s; its results are dropped", error)
+
+
+def _give_back(runtime: Runtime, held: Claim) -> None:
+    """Let go of a chunk that waits for its storage, so that none of its items is charged."""
+    # A full database cannot even write this; the lease then ends by itself.
+    with suppress(StaleToken, StorageFull), runtime.database.writing() as session:
+        chunks.release(session, held)
 
 
 def _together(runtime: Runtime, held: Claim, predictor: "Predictor") -> None:
@@ -93,8 +106,12 @@ def _read_ahead(
 ) -> Iterator[list[tuple[ClaimedItem, np.ndarray | str]]]:
     """Batches of items with their pixels, or with the reason why there are none, read in the background."""
     futures = [(item, readers.submit(_read, runtime, item, predictor)) for item in items]
-    for start in range(0, len(futures), BATCH_SIZE):
-        yield [(item, future.result()) for item, future in futures[start : start + BATCH_SIZE]]
+    try:
+        for start in range(0, len(futures), BATCH_SIZE):
+            yield [(item, future.result()) for item, future in futures[start : start + BATCH_SIZE]]
+    finally:
+        for _, future in futures:  # Where one could not be read for now, none is waited for.
+            future.cancel()
 
 
 def _read(runtime: Runtime, item: ClaimedItem, predictor: "Predictor") -> np.ndarray | str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from catalog.blobs import BlobStore
+from catalog.blobs import BlobStore, open_blobs
 from catalog.checkpoints import materialise
 from catalog.database import Database
 from catalog.queue import Queue
@@ -35,7 +35,7 @@ class Runtime:
 
     def __post_init__(self) -> None:
         self.database = Database(self.settings.database_url)
-        self.blobs = BlobStore(self.settings.blobs)
+        self.blobs = open_blobs(self.settings)
         self.queue = Queue(self.settings)
 
     def predictor(self, checkpoint_id: int) -> "Predictor":

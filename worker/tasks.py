@@ -5,6 +5,7 @@ import os
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from catalog.errors import StorageFull
 from worker import captioning
 from worker.runtime import Runtime
 
@@ -20,7 +21,7 @@ def drain() -> None:
     try:
         if captioning.drain(runtime):
             runtime.queue.wake()
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, StorageFull) as error:
         log.warning("the database did not answer, the reconciler will try again: %s", error)
     except Exception:
         # A network that failed in an unforeseen way may be broken for good, as a GPU is after an illegal

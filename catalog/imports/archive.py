@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from catalog.errors import InvalidInput
 from catalog.imports.rows import photo_path
 from catalog.ingest import FileReport, Incoming, staged_name
+from catalog.space import room_in
 from pictures.errors import CorruptPicture, NotAnImage, RefusedPicture
 
 MAX_MEMBERS = 200_000
@@ -35,9 +36,13 @@ class Member(Incoming):
     def local(self) -> Iterator[Path]:
         if not self.info.file_size:  # A zip of thousands of these need not wait for thousands of folders.
             raise NotAnImage(f"{self.path} is empty; pack it again")
-        with tempfile.TemporaryDirectory(dir=self.archive.staging, prefix="zip-") as folder:
-            file = Path(folder, staged_name(self.path))
-            self.archive.unpack(self.info, file)
+        staging = self.archive.staging
+        with room_in(staging):
+            folder = tempfile.TemporaryDirectory(dir=staging, prefix="zip-")
+        with folder:
+            file = Path(folder.name, staged_name(self.path))
+            with room_in(staging):
+                self.archive.unpack(self.info, file)
             yield file
 
 

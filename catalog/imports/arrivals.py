@@ -1,4 +1,4 @@
-"""What arrives: photos of a folder or a zip, with the file of captions among them in whichever format."""
+"""What arrives: photos of a folder, zip or bucket, with the file of captions among them, in any format."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -7,9 +7,11 @@ from pathlib import Path, PurePosixPath
 from catalog.errors import InvalidInput
 from catalog.imports import coco, csv, flickr8k, imagefolder, jsonl, sidecars, urls, xmp_sidecars
 from catalog.imports.archive import Member, members_of
+from catalog.imports.bucket import objects_of
 from catalog.imports.fetching import Fetcher
 from catalog.imports.rows import BadRow, GivenItem, Rows, json_lines, sum_of
 from catalog.ingest import FileReport, Incoming, pictures_of
+from catalog.object_storage import Bucket
 from pictures.errors import PictureError
 
 Reader = Callable[..., Rows]
@@ -26,7 +28,7 @@ class Arrival:
 
 
 def arriving(
-    source: Path,
+    source: Path | Bucket,
     *,
     staging: Path,
     captions: Path | None = None,
@@ -34,17 +36,19 @@ def arriving(
     reference: bool = False,
     fetcher: Fetcher | None = None,
 ) -> Arrival:
-    """The photos of a file, folder or zip, each with what comes along, in the order of the file of captions.
+    """The photos of a file, folder, zip or bucket, each with what comes along, in the captions' order.
 
     Without `captions` the file is looked for among the photos. `captioned_by` names the model whose captions
-    they are where the format cannot tell; otherwise they are people's. Members of a zip are unpacked one by
-    one into the folder `staging`. With `reference` the photos are left where they are, which only files and
-    folders of this disk can be. The photos of a list of URLs come through `fetcher`, one by one. Raises
-    InvalidInput.
+    they are where the format cannot tell; otherwise they are people's. Members of a zip are unpacked, and
+    objects of a bucket fetched, one by one into the folder `staging`. With `reference` the photos are left
+    where they are, which only files and folders of this disk can be. The photos of a list of URLs come
+    through `fetcher`, one by one. Raises InvalidInput.
     """
     files: Sequence[Incoming]
     left_out: Sequence[FileReport] = ()
-    if source.is_file() and is_zip(source):
+    if isinstance(source, Bucket):
+        files = objects_of(source, staging)
+    elif source.is_file() and is_zip(source):
         files, left_out = members_of(source, staging)
     elif source.is_file() and urls.is_list(source):
         if fetcher is None:
@@ -73,7 +77,7 @@ def is_zip(file: Path) -> bool:
     return file.suffix.lower() == ".zip"
 
 
-def _left_in_place(files: Sequence[Incoming], source: Path) -> list[Incoming]:
+def _left_in_place(files: Sequence[Incoming], source: Path | Bucket) -> list[Incoming]:
     """The files, to be referred to. What has to be unpacked or fetched first lies nowhere afterwards."""
     if any(type(file) is not Incoming for file in files):
         raise InvalidInput(

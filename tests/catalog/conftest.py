@@ -8,9 +8,11 @@ import pytest
 from sqlalchemy.orm import Session
 
 from catalog import collections
-from catalog.blobs import BlobStore
+from catalog.blobs.local import LocalBlobs
+from catalog.blobs.s3 import S3Blobs
 from catalog.chunks import Claim, Written
 from catalog.database import Database
+from catalog.object_storage import Bucket, S3Account, S3Place
 from catalog.schema import Checkpoint, CheckpointState, Image, Item, Role, User
 from pictures.sandbox import DecodingProcess
 from tests.catalog.web_server import Server
@@ -44,8 +46,13 @@ def decoder() -> Iterator[DecodingProcess]:
 
 
 @pytest.fixture
-def blobs(tmp_path: Path) -> BlobStore:
-    return BlobStore(tmp_path / "blobs")
+def s3_blobs(place: S3Place, account: S3Account, tmp_path: Path) -> S3Blobs:
+    return S3Blobs(Bucket(place, account), staging=tmp_path / "staging")
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> LocalBlobs:
+    return LocalBlobs(tmp_path / "blobs")
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from sqlalchemy import select
 
 from catalog import backup, captions, collections, exports, items
-from catalog.blobs import BlobStore
+from catalog.blobs.local import LocalBlobs
 from catalog.commands import backup_command, export_command, import_command, restore_command
 from catalog.database import Database, alembic_config
 from catalog.doctor import Doctor
@@ -39,7 +39,7 @@ def other(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
 
 @pytest.fixture
 def collection_id(
-    database: Database, blobs: BlobStore, decoder: DecodingProcess, photo: Photo, tmp_path: Path
+    database: Database, blobs: LocalBlobs, decoder: DecodingProcess, photo: Photo, tmp_path: Path
 ) -> int:
     """Three photos, the first with an edited caption."""
     for number in range(3):
@@ -63,12 +63,12 @@ def exported(database: Database) -> list[exports.rows.ExportedItem]:
 def test_all_rows_and_blobs_come_back_on_either_database(
     database: Database,
     other: Database,
-    blobs: BlobStore,
+    blobs: LocalBlobs,
     collection_id: int,
     decoder: DecodingProcess,
     tmp_path: Path,
 ) -> None:
-    file, elsewhere = tmp_path / "backup.tar", BlobStore(tmp_path / "elsewhere")
+    file, elsewhere = tmp_path / "backup.tar", LocalBlobs(tmp_path / "elsewhere")
     assert backup.back_up(database, blobs, file) == []
     assert backup.restore(other, elsewhere, file) == len(list(blobs.keys()))
     assert sorted(elsewhere.keys()) == sorted(blobs.keys())
@@ -80,14 +80,14 @@ def test_all_rows_and_blobs_come_back_on_either_database(
 
 
 def test_ids_that_were_given_out_stay_used(
-    database: Database, other: Database, blobs: BlobStore, collection_id: int, tmp_path: Path
+    database: Database, other: Database, blobs: LocalBlobs, collection_id: int, tmp_path: Path
 ) -> None:
     with database.writing() as session:
         last = session.scalars(select(Item).order_by(Item.id.desc())).first()
         assert last
         items.remove(session, last, user=None)
     backup.back_up(database, blobs, tmp_path / "backup.tar")
-    backup.restore(other, BlobStore(tmp_path / "elsewhere"), tmp_path / "backup.tar")
+    backup.restore(other, LocalBlobs(tmp_path / "elsewhere"), tmp_path / "backup.tar")
     with other.writing() as session:
         image_id = session.scalars(select(Item.image_id)).first()
         item = Item(collection_id=collection_id, image_id=image_id, path="new.jpg", position=9)
@@ -99,7 +99,7 @@ def test_ids_that_were_given_out_stay_used(
 def test_a_backup_made_while_photos_come_and_go_is_whole(
     database: Database,
     other: Database,
-    blobs: BlobStore,
+    blobs: LocalBlobs,
     collection_id: int,
     decoder: DecodingProcess,
     photo: Photo,
@@ -132,13 +132,13 @@ def test_a_backup_made_while_photos_come_and_go_is_whole(
     stop.set()
     thread.join()
     assert errors == []
-    elsewhere = BlobStore(tmp_path / "elsewhere")
+    elsewhere = LocalBlobs(tmp_path / "elsewhere")
     backup.restore(other, elsewhere, files[-1])
     assert list(Doctor(database=other, blobs=elsewhere, decoder=decoder).findings()) == []
 
 
 def test_damaged_and_lost_blobs_are_named(
-    database: Database, blobs: BlobStore, collection_id: int, tmp_path: Path
+    database: Database, blobs: LocalBlobs, collection_id: int, tmp_path: Path
 ) -> None:
     damaged, lost, *_ = sorted(blobs.keys())
     blobs.path(damaged).write_bytes(b"other bytes")
@@ -146,7 +146,7 @@ def test_damaged_and_lost_blobs_are_named(
     assert sorted(backup.back_up(database, blobs, tmp_path / "backup.tar")) == [damaged, lost]
 
 
-def test_deleting_waits_for_the_backup_only(blobs: BlobStore) -> None:
+def test_deleting_waits_for_the_backup_only(blobs: LocalBlobs) -> None:
     key = blobs.put(b"picture")
     with blobs.kept():
         blobs.delete(key)
@@ -156,7 +156,7 @@ def test_deleting_waits_for_the_backup_only(blobs: BlobStore) -> None:
 
 
 def test_what_is_there_already_is_not_mixed_with_a_backup(
-    database: Database, blobs: BlobStore, collection_id: int, tmp_path: Path
+    database: Database, blobs: LocalBlobs, collection_id: int, tmp_path: Path
 ) -> None:
     backup.back_up(database, blobs, tmp_path / "backup.tar")
     with pytest.raises(Conflict, match="empty"):
@@ -165,7 +165,7 @@ def test_what_is_there_already_is_not_mixed_with_a_backup(
 
 
 def test_what_is_no_backup_or_half_a_one_changes_nothing(
-    database: Database, other: Database, blobs: BlobStore, collection_id: int, tmp_path: Path
+    database: Database, other: Database, blobs: LocalBlobs, collection_id: int, tmp_path: Path
 ) -> None:
     whole = tmp_path / "backup.tar"
     backup.back_up(database, blobs, whole)
@@ -178,12 +178,12 @@ def test_what_is_no_backup_or_half_a_one_changes_nothing(
         archive.add(words)
     for file in (half, words, foreign):
         with pytest.raises(InvalidInput, match=file.name):
-            backup.restore(other, BlobStore(tmp_path / "elsewhere"), file)
-    assert backup.restore(other, BlobStore(tmp_path / "elsewhere"), whole) == 6
+            backup.restore(other, LocalBlobs(tmp_path / "elsewhere"), file)
+    assert backup.restore(other, LocalBlobs(tmp_path / "elsewhere"), whole) == 6
 
 
 def test_a_full_disk_leaves_the_last_backup_as_it_was(
-    database: Database, blobs: BlobStore, collection_id: int, tmp_path: Path
+    database: Database, blobs: LocalBlobs, collection_id: int, tmp_path: Path
 ) -> None:
     with pytest.raises(InvalidInput, match="cannot be written"):
         backup.back_up(database, blobs, tmp_path / "no folder" / "backup.tar")
@@ -191,7 +191,7 @@ def test_a_full_disk_leaves_the_last_backup_as_it_was(
 
 
 def test_a_backup_of_an_older_release_is_brought_to_this_one(
-    database: Database, other: Database, blobs: BlobStore, collection_id: int, tmp_path: Path
+    database: Database, other: Database, blobs: LocalBlobs, collection_id: int, tmp_path: Path
 ) -> None:
     command.downgrade(alembic_config(database.url.render_as_string(hide_password=False)), "0002")
     with database.snapshot() as connection:
@@ -205,7 +205,7 @@ def test_a_backup_of_an_older_release_is_brought_to_this_one(
         metadata.remove(metadata.tables["alembic_version"])
         backup.back_up(database, blobs, old)
     command.upgrade(alembic_config(database.url.render_as_string(hide_password=False)), "head")
-    backup.restore(other, BlobStore(tmp_path / "elsewhere"), old)
+    backup.restore(other, LocalBlobs(tmp_path / "elsewhere"), old)
     other.check_schema()
     assert [item.captions[0].text for item in exported(other) if item.captions] == ["Boats"]
 

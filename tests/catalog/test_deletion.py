@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from catalog import captions, chunks, collections, items, jobs, workers
 from catalog.blobs import BlobStore
+from catalog.blobs.local import LocalBlobs
 from catalog.chunks import Claim, Written
 from catalog.commands import delete_command, import_command
 from catalog.database import Database
@@ -176,7 +177,7 @@ def test_what_another_collection_holds_stays_and_is_counted_by_the_command(
     shared = photo(tmp_path / "photos" / "mill.jpg", 2)
     said(import_command, "Harbour", tmp_path / "photos")
     said(import_command, "Mills", shared)
-    blobs = BlobStore(tmp_path / "home" / "blobs")
+    blobs = LocalBlobs(tmp_path / "home" / "blobs")
     assert "is deleted; 2 stored files were removed with it" in said(delete_command, "Harbour", "--yes")
     assert len(list(blobs.keys())) == 2
     with blobs.kept():

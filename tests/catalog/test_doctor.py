@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from sqlalchemy import delete, select, update
 
 from catalog import captions, collections, items, jobs
-from catalog.blobs import BlobStore
+from catalog.blobs.local import LocalBlobs
 from catalog.commands import doctor_command, import_command
 from catalog.database import Database
 from catalog.doctor import Doctor, Finding
@@ -35,7 +35,7 @@ Examined = Callable[..., list[Finding]]
 
 
 @pytest.fixture
-def examined(database: Database, blobs: BlobStore, decoder: DecodingProcess) -> Examined:
+def examined(database: Database, blobs: LocalBlobs, decoder: DecodingProcess) -> Examined:
     def run(**options: bool) -> list[Finding]:
         return list(Doctor(database=database, blobs=blobs, decoder=decoder, **options).findings())
 
@@ -44,7 +44,7 @@ def examined(database: Database, blobs: BlobStore, decoder: DecodingProcess) -> 
 
 @pytest.fixture
 def image(
-    database: Database, blobs: BlobStore, decoder: DecodingProcess, photo: Photo, tmp_path: Path
+    database: Database, blobs: LocalBlobs, decoder: DecodingProcess, photo: Photo, tmp_path: Path
 ) -> Image:
     """The picture of the one item of a collection."""
     with database.writing() as session:
@@ -65,7 +65,7 @@ def test_a_healthy_installation_has_nothing(examined: Examined, image: Image) ->
 
 
 def test_missing_hashes_are_computed_from_renditions(
-    examined: Examined, image: Image, blobs: BlobStore, database: Database
+    examined: Examined, image: Image, blobs: LocalBlobs, database: Database
 ) -> None:
     with database.writing() as session:
         session.execute(update(Image).values(dhash=None))
@@ -87,7 +87,7 @@ def test_missing_hashes_are_computed_from_renditions(
 
 
 def test_a_lost_rendition_is_made_again(
-    examined: Examined, image: Image, blobs: BlobStore, database: Database
+    examined: Examined, image: Image, blobs: LocalBlobs, database: Database
 ) -> None:
     blobs.delete(image.rendition)
     (found,) = examined()
@@ -100,7 +100,7 @@ def test_a_lost_rendition_is_made_again(
 
 
 def test_a_damaged_rendition_is_made_again_and_only_reading_tells(
-    examined: Examined, image: Image, blobs: BlobStore
+    examined: Examined, image: Image, blobs: LocalBlobs
 ) -> None:
     blobs.path(image.rendition).write_bytes(b"other bytes")
     assert examined(every_byte=False) == []
@@ -112,7 +112,7 @@ def test_a_damaged_rendition_is_made_again_and_only_reading_tells(
 def test_a_damaged_original_is_kept_aside_until_a_good_one_comes(
     examined: Examined,
     image: Image,
-    blobs: BlobStore,
+    blobs: LocalBlobs,
     database: Database,
     decoder: DecodingProcess,
     tmp_path: Path,
@@ -132,7 +132,7 @@ def test_a_damaged_original_is_kept_aside_until_a_good_one_comes(
 
 def test_a_picture_that_somebody_deletes_meanwhile_is_not_missed(
     image: Image,
-    blobs: BlobStore,
+    blobs: LocalBlobs,
     database: Database,
     decoder: DecodingProcess,
     photo: Photo,
@@ -153,7 +153,7 @@ def test_a_picture_that_somebody_deletes_meanwhile_is_not_missed(
 
 
 def test_a_checkpoints_files_belong_to_it_and_are_missed(
-    examined: Examined, database: Database, blobs: BlobStore
+    examined: Examined, database: Database, blobs: LocalBlobs
 ) -> None:
     with database.writing() as session:
         held = Checkpoint(
@@ -171,7 +171,7 @@ def test_a_checkpoints_files_belong_to_it_and_are_missed(
 
 
 def test_what_belongs_to_nothing_goes_once_it_is_old(
-    examined: Examined, image: Image, blobs: BlobStore
+    examined: Examined, image: Image, blobs: LocalBlobs
 ) -> None:
     key = blobs.put(b"the row was never written")
     half = blobs.folder / "staged-x"

@@ -5,6 +5,7 @@ import pytest
 
 from catalog.database import Database
 from catalog.errors import InvalidInput
+from catalog.object_storage import S3Place
 from catalog.settings import load_settings
 
 
@@ -28,9 +29,34 @@ def test_a_limit_that_is_no_number_is_named(value: str) -> None:
         load_settings({"RECAPTION_MAX_PIXELS": value})
 
 
-def test_a_blob_address_that_is_not_served_yet_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="give a path"):
-        load_settings({"RECAPTION_BLOBS": "s3://bucket/prefix"})
+def test_a_bucket_is_chosen_by_its_address() -> None:
+    settings = load_settings({"RECAPTION_BLOBS": "s3://photos/a/b/"})
+    assert settings.blobs == S3Place("photos", "a/b")
+    assert str(settings.blobs) == "s3://photos/a/b"
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://", "s3://Photos", "s3://photos/../x", "s3://photos/a//b", "gs://photos"]
+)
+def test_an_address_that_is_no_bucket_is_named(url: str) -> None:
+    with pytest.raises(InvalidInput, match="give one such as s3://bucket/prefix") as refused:
+        load_settings({"RECAPTION_BLOBS": url})
+    assert repr(url) in str(refused.value)
+
+
+def test_keys_of_a_storage_are_read_and_never_shown() -> None:
+    keys = {"AWS_ACCESS_KEY_ID": "KEYID", "AWS_SECRET_ACCESS_KEY": "SECRET", "AWS_SESSION_TOKEN": "TOKEN"}
+    settings = load_settings({**keys, "AWS_DEFAULT_REGION": "eu-north-1", "AWS_ENDPOINT_URL": "http://a:9"})
+    assert (settings.s3.secret_access_key, settings.s3.session_token) == ("SECRET", "TOKEN")
+    assert (settings.s3.region, settings.s3.endpoint) == ("eu-north-1", "http://a:9")
+    assert not any(key in repr(settings) for key in keys.values())
+
+
+@pytest.mark.parametrize("endpoint", ["minio:9000", "https://ada:hunter2@minio.example"])
+def test_an_endpoint_that_is_none_or_holds_a_password_is_refused(endpoint: str) -> None:
+    with pytest.raises(InvalidInput, match="AWS_ENDPOINT_URL") as refused:
+        load_settings({"AWS_ENDPOINT_URL": endpoint})
+    assert "hunter2" not in str(refused.value)
 
 
 @pytest.mark.parametrize("url", ["reddis://host", "redis", "http://host"])

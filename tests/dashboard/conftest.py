@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from catalog import chunks, collections, jobs, workers
-from catalog.blobs import BlobStore
+from catalog.blobs import open_blobs
 from catalog.chunks import Written
 from catalog.database import Database
 from catalog.schema import Caption, Checkpoint, CheckpointState, Collection, Image, Item, Role, User
@@ -100,7 +100,7 @@ def new_items(database: Database, settings: Settings, collection: int) -> Callab
     """A function that adds so many photos, stored without decoding anything, and returns their ids."""
 
     def add(count: int) -> list[int]:
-        blobs, ids = BlobStore(settings.blobs), []
+        blobs, ids = open_blobs(settings), []
         with database.writing() as session:
             for number in range(count):
                 original = blobs.put(b"original" + number.to_bytes(4))

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from catalog import accounts, collections
-from catalog.blobs import BlobStore
+from catalog.blobs import open_blobs
 from catalog.database import Database
 from catalog.schema import Collection
 from catalog.settings import Settings
@@ -172,4 +172,4 @@ def test_deleting_a_collection_takes_its_blobs_along(
     assert "“Harbour” is deleted; 4 stored files were removed with it." in admin.get("/").text
     assert "is deleted" not in admin.get("/").text
     assert admin.get(f"/collections/{collection}").status_code == 404
-    assert list(BlobStore(settings.blobs).keys()) == []
+    assert list(open_blobs(settings).keys()) == []

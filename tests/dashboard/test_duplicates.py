@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select, update
 
 from catalog import near_duplicates
-from catalog.blobs import BlobStore
+from catalog.blobs import open_blobs
 from catalog.database import Database
 from catalog.schema import Image, Item
 from catalog.settings import Settings
@@ -52,7 +52,7 @@ def test_skipping_takes_a_photo_and_its_blobs_out(
     answer = admin.submit(f"{address}/skip/{alike[0]}?after=1", {})
     assert (answer.status_code, answer.location) == (303, f"{address}?after=1")
     assert admin.get(f"/items/{alike[0]}").status_code == 404
-    assert len(list(BlobStore(settings.blobs).keys())) == 6
+    assert len(list(open_blobs(settings).keys())) == 6
     assert "1 group of photos" in admin.get(address).text
 
 

@@ -1,15 +1,19 @@
 """Items: the review page, pictures and originals, flags, the end of one."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from apiflask import APIFlask
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
 from catalog import collections
-from catalog.blobs import BlobStore
+from catalog.blobs import open_blobs
+from catalog.blobs.s3 import S3Blobs
 from catalog.database import Database
+from catalog.object_storage import Bucket, S3Account, S3Place
 from catalog.schema import Collection, Item, User
 from catalog.settings import Settings
 from tests.dashboard.conftest import MODEL_TEXT, jpeg
@@ -92,7 +96,7 @@ def test_originals_are_downloads_in_a_sandbox(admin: Visitor, item: int) -> None
 
 
 def test_a_picture_that_is_gone_from_the_store_says_so(admin: Visitor, settings: Settings, item: int) -> None:
-    blobs = BlobStore(settings.blobs)
+    blobs = open_blobs(settings)
     for key in list(blobs.keys()):
         blobs.delete(key)
     answer = admin.get(f"/items/{item}/picture")
@@ -111,7 +115,7 @@ def referenced(database: Database, settings: Settings, item: int, collection: in
         key = held.image.sha256
         if bob := session.scalar(select(User).where(User.name == "bob")):
             collections.add_member(session, session.get_one(Collection, collection), bob)
-    blobs = BlobStore(settings.blobs)
+    blobs = open_blobs(settings)
     file.write_bytes(blobs.read(key))
     blobs.delete(key)
     return file
@@ -144,6 +148,45 @@ def test_an_original_that_has_changed_where_it_was_left_is_not_handed_out(
     assert str(referenced) not in for_reviewer.text
 
 
+def test_a_picture_that_the_browser_has_is_not_read_again(
+    app: APIFlask, admin: Visitor, settings: Settings, item: int
+) -> None:
+    etag = admin.get(f"/items/{item}/picture").headers["ETag"]
+    blobs = open_blobs(settings)
+    for key in list(blobs.keys()):
+        blobs.delete(key)
+    assert admin.get(f"/items/{item}/picture", headers={"If-None-Match": etag}).status_code == 304
+
+
+def test_pictures_and_originals_come_out_of_a_bucket(
+    app: APIFlask, admin: Visitor, settings: Settings, place: S3Place, account: S3Account, item: int
+) -> None:
+    here, bucket = open_blobs(settings), S3Blobs(Bucket(place, account), staging=settings.cache / "blobs")
+    contents = [here.read(key) for key in list(here.keys())]
+    for content in contents:
+        bucket.put(content)
+    app.extensions["recaption"] = replace(app.extensions["recaption"], blobs=bucket)
+    assert admin.get(f"/items/{item}/picture").data in contents
+    answer = admin.get(f"/items/{item}/original")
+    assert answer.data in contents
+    assert answer.content_length == len(answer.data)
+    part = admin.get(f"/items/{item}/original", headers={"Range": "bytes=2-4"})
+    assert (part.status_code, part.data) == (206, answer.data[2:5])
+    assert list((settings.cache / "blobs").iterdir()) == []
+
+
+def test_a_bucket_that_does_not_answer_is_503(
+    app: APIFlask, admin: Visitor, settings: Settings, place: S3Place, free_port: int, item: int
+) -> None:
+    away = S3Account(f"http://127.0.0.1:{free_port}", "us-east-1", "KEYID", "SECRET")
+    blobs = S3Blobs(Bucket(place, away), staging=settings.cache / "blobs")
+    app.extensions["recaption"] = replace(app.extensions["recaption"], blobs=blobs)
+    answer = admin.get(f"/items/{item}/picture")
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "5"
+    assert admin.get(f"/items/{item}").status_code == 200
+
+
 def test_flags_are_set_and_taken_off(admin: Visitor, item: int, collection: int) -> None:
     assert admin.call("PUT", f"/items/{item}/flag", json={"flagged": True}).json["flagged"] is True
     assert "flagged" in admin.get(f"/collections/{collection}").text
@@ -153,7 +196,7 @@ def test_flags_are_set_and_taken_off(admin: Visitor, item: int, collection: int)
 def test_deleting_an_item_takes_its_blobs_along(admin: Visitor, settings: Settings, item: int) -> None:
     assert admin.call("DELETE", f"/items/{item}").status_code == 204
     assert admin.get(f"/items/{item}").status_code == 404
-    assert list(BlobStore(settings.blobs).keys()) == []
+    assert list(open_blobs(settings).keys()) == []
 
 
 def test_the_api_lists_items_with_their_captions_page_by_page(

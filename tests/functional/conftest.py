@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from catalog import checkpoints
-from catalog.blobs import BlobStore
+from catalog.blobs import open_blobs
 from catalog.database import Database, migrate
 from catalog.settings import load_settings
 from recaption import Installation as Installed
@@ -25,7 +25,7 @@ def installation(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ins
     settings.prepare_home()
     migrate(settings.database_url)
     database = Database(settings.database_url)
-    checkpoints.ensure_starter(database, BlobStore(settings.blobs), Installed().starter)
+    checkpoints.ensure_starter(database, open_blobs(settings), Installed().starter)
     yield Installation(variables=variables, settings=settings, database=database)
     database.close()
 

@@ -12,7 +12,8 @@ import pytest
 from sqlalchemy import func, select, update
 
 from catalog import workers
-from catalog.blobs import BlobStore
+from catalog.blobs import open_blobs
+from catalog.blobs.local import LocalBlobs
 from catalog.database import database_clock
 from catalog.jobs import CHUNK_SIZE
 from catalog.schema import Caption, Chunk, ChunkState, Image, Item, JobItem, JobState
@@ -96,10 +97,11 @@ def test_a_rotten_and_a_missing_blob_fail_only_their_items(
     installation: Installation, started: Started
 ) -> None:
     job_id = started(5)
-    blobs = BlobStore(installation.settings.blobs)
+    blobs = open_blobs(installation.settings)
     with installation.database.reading() as session:
         keys = session.scalars(select(Image.rendition).join(Item).order_by(Item.position)).all()
     blobs.delete(keys[1])
+    assert isinstance(blobs, LocalBlobs)
     blobs.path(keys[3]).write_bytes(b"rot")
     with installation.worker():
         job = installation.wait_for_end(job_id)

@@ -8,8 +8,10 @@ import pytest
 from sqlalchemy import select
 
 from catalog import checkpoints, collections, jobs, workers
+from catalog.blobs.s3 import S3Blobs
 from catalog.database import Database
-from catalog.schema import CaptionDetail, Image, Item
+from catalog.object_storage import Bucket, S3Account, S3Place
+from catalog.schema import CaptionDetail, Checkpoint, Chunk, ChunkState, Image, Item, JobItem, JobItemState
 from catalog.settings import load_settings
 from model.description import starter_folder
 from worker import captioning
@@ -32,8 +34,8 @@ def runtime(tmp_path: Path, migrated_sqlite: Path) -> Iterator[Runtime]:
     runtime.database.close()
 
 
-def caption_one(runtime: Runtime, photo: Path) -> CaptionDetail:
-    """Put a photo into a collection, have the worker caption it, and return what the network said."""
+def wait_for_it(runtime: Runtime, photo: Path) -> None:
+    """Put a photo into a collection, with a job that captions it."""
     key = runtime.blobs.put(photo)
     with runtime.database.writing() as session:
         collection = collections.create(session, name="Harbour", owner=None)
@@ -43,9 +45,36 @@ def caption_one(runtime: Runtime, photo: Path) -> CaptionDetail:
         session.add(Item(collection_id=collection.id, image_id=image.id, path="one.jpg", position=1))
         session.flush()
         jobs.create_caption_job(session, collection, checkpoint=checkpoints.active(session), user=None)
+
+
+def caption_one(runtime: Runtime, photo: Path) -> CaptionDetail:
+    """Have the worker caption a photo, and return what the network said."""
+    wait_for_it(runtime, photo)
     assert captioning.drain(runtime) is False
     with runtime.database.reading() as session:
         return session.scalars(select(CaptionDetail)).one()
+
+
+def test_a_chunk_whose_storage_is_away_waits_and_charges_nobody(
+    runtime: Runtime, photo: Callable[..., Path], free_port: int, tmp_path: Path
+) -> None:
+    away = S3Account(f"http://127.0.0.1:{free_port}", "us-east-1", "KEYID", "SECRET")
+    here, bucket = runtime.blobs, Bucket(S3Place("photos", ""), away)
+    wait_for_it(runtime, photo(tmp_path / "one.jpg"))
+    runtime.blobs = S3Blobs(bucket, staging=tmp_path)
+    for loaded in (False, True):
+        assert captioning.drain(runtime) is False
+        with runtime.database.reading() as session:
+            assert session.scalars(select(Chunk.state)).one() is ChunkState.WAITING
+            assert session.scalars(select(JobItem.in_hand)).one() is False
+            assert session.scalars(select(JobItem.state)).one() is JobItemState.QUEUED
+            checkpoint = session.scalars(select(Checkpoint)).one()
+        if not loaded:
+            checkpoints.materialise(checkpoint, here, runtime.settings.cache)
+    runtime.blobs = here
+    assert captioning.drain(runtime) is False
+    with runtime.database.reading() as session:
+        assert session.scalars(select(JobItem.state)).one() is JobItemState.DONE
 
 
 def test_what_the_network_said_is_kept_with_confidence_and_attention(
