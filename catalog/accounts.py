@@ -2,7 +2,6 @@
 
 import hashlib
 import secrets
-from collections.abc import Sequence
 from datetime import timedelta
 
 from argon2 import PasswordHasher
@@ -10,6 +9,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from catalog.errors import Conflict, InvalidInput, NotFound
+from catalog.pages import PAGE_SIZE, Listing, behind, listing
 from catalog.schema import LoginLink, Role, User, utc_now
 
 PASSWORD_LENGTH = 10  # characters at least
@@ -53,8 +53,10 @@ def get(session: Session, user_id: int) -> User:
     return user
 
 
-def users(session: Session) -> Sequence[User]:
-    return session.scalars(select(User).order_by(func.lower(User.name))).all()
+def users(session: Session, *, after: int | None = None, limit: int = PAGE_SIZE) -> Listing[User]:
+    key = (func.lower(User.name), User.id)
+    query = select(User).where(behind(session, after, *key)).order_by(*key).limit(limit + 1)
+    return listing(session.scalars(query).all(), limit, lambda user: user.id)
 
 
 def set_active(session: Session, user: User, active: bool) -> None:

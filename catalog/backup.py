@@ -19,7 +19,7 @@ from sqlalchemy.types import TypeEngine
 from catalog.blobs import BlobStore
 from catalog.database import Database, last_ids, migrate, set_last_ids
 from catalog.errors import Conflict, InvalidInput, MissingBlob
-from catalog.schema import BLOB_KEYS, Base, Image
+from catalog.schema import BLOB_KEYS, Base, Image, is_derived
 
 FORMAT = 1
 ABOUT = "recaption.json"
@@ -150,9 +150,9 @@ def _prepare(database: Database, revision: str) -> None:
 
 
 def _tables(connection: Connection) -> dict[str, Table]:
-    """The tables as they are, which an older release may have made."""
+    """The tables as they are, which an older release may have made, but for those that triggers fill."""
     metadata = MetaData()
-    metadata.reflect(connection)
+    metadata.reflect(connection, only=lambda name, _: not is_derived(name))
     return {table.name: table for table in metadata.sorted_tables if table.name != "alembic_version"}
 
 
@@ -171,8 +171,14 @@ def _fill(database: Database, blobs: BlobStore, archive: tarfile.TarFile, about:
             complete = member.name == LAST
         if not complete:
             raise InvalidInput(f"{str(archive.name)!r} was cut off; take another backup")
-        set_last_ids(connection, about["last_ids"])
+        # SQLite remembers the last id of some tables only; PostgreSQL has to be told all of them.
+        set_last_ids(connection, _highest_ids(connection, tables) | about["last_ids"])
     return count
+
+
+def _highest_ids(connection: Connection, tables: dict[str, Table]) -> dict[str, int]:
+    named = {name: table for name, table in tables.items() if "id" in table.columns}
+    return {name: connection.scalar(select(func.max(table.c.id))) or 0 for name, table in named.items()}
 
 
 def _insert(connection: Connection, table: Table, lines: IO[bytes]) -> None:

@@ -3,7 +3,6 @@
 import json
 import os
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from sqlalchemy.orm import Session
 from catalog.blobs import BlobStore
 from catalog.database import Database
 from catalog.errors import InvalidInput, NotFound
+from catalog.pages import PAGE_SIZE, Listing, listing
 from catalog.schema import Checkpoint, CheckpointState
 
 WEIGHTS = "weights.safetensors"
@@ -36,8 +36,12 @@ def by_name(session: Session, name: str) -> Checkpoint:
     return checkpoint
 
 
-def listing(session: Session) -> Sequence[Checkpoint]:
-    return session.scalars(select(Checkpoint).order_by(Checkpoint.id.desc())).all()
+def newest(session: Session, *, after: int | None = None, limit: int = PAGE_SIZE) -> Listing[Checkpoint]:
+    """The checkpoints, newest first."""
+    query = select(Checkpoint).order_by(Checkpoint.id.desc()).limit(limit + 1)
+    if after is not None:
+        query = query.where(Checkpoint.id < after)
+    return listing(session.scalars(query).all(), limit, lambda checkpoint: checkpoint.id)
 
 
 def register(

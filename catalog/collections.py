@@ -3,13 +3,15 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, delete, func, select, true
+from sqlalchemy import ColumnElement, delete, func, insert, literal, select, true, union_all
 from sqlalchemy.orm import Session
 
 from catalog.errors import Conflict, InvalidInput, NotFound
 from catalog.fence import fence
+from catalog.pages import PAGE_SIZE, Listing, behind, listing
 from catalog.schema import (
     BLOB_KEYS,
+    ITEM_COUNTS,
     Chunk,
     Collection,
     Image,
@@ -38,6 +40,17 @@ class Summary:
     @property
     def total(self) -> int:
         return sum(self.states.values())
+
+
+@dataclass(frozen=True)
+class Miscounted:
+    """A collection that has `number` items in a state, and counts others."""
+
+    collection_id: int
+    collection: str
+    state: ReviewState
+    number: int
+    counted: int
 
 
 def visible_to(viewer: User | None) -> ColumnElement[bool]:
@@ -81,28 +94,42 @@ def by_name(session: Session, name: str) -> Collection:
     return collection
 
 
-def summaries(session: Session, *, viewer: User | None) -> list[Summary]:
+def summaries(
+    session: Session, *, viewer: User | None, after: int | None = None, limit: int = PAGE_SIZE
+) -> Listing[Summary]:
     """The collections that the viewer may see, by name, with their counts in one query."""
-    found = session.scalars(
-        select(Collection).where(visible_to(viewer)).order_by(func.lower(Collection.name))
-    ).all()
+    key = (func.lower(Collection.name), Collection.id)
+    query = select(Collection).where(visible_to(viewer), behind(session, after, *key))
+    found = session.scalars(query.order_by(*key).limit(limit + 1)).all()
     counts = _counts(session, [collection.id for collection in found])
-    return [Summary(collection, counts.get(collection.id, {})) for collection in found]
+    rows = [Summary(collection, counts.get(collection.id, {})) for collection in found]
+    return listing(rows, limit, lambda row: row.collection.id)
+
+
+def names(session: Session, collection_ids: Iterable[int]) -> dict[int, str]:
+    """What the collections are called."""
+    rows = session.execute(
+        select(Collection.id, Collection.name).where(Collection.id.in_(list(collection_ids)))
+    )
+    return {row.id: row.name for row in rows}
 
 
 def summary(session: Session, collection: Collection) -> Summary:
     return Summary(collection, _counts(session, [collection.id]).get(collection.id, {}))
 
 
-def members(session: Session, collection: Collection) -> Sequence[User]:
+def members(
+    session: Session, collection: Collection, *, after: int | None = None, limit: int = PAGE_SIZE
+) -> Listing[User]:
     """The users who may see the collection by membership; admins are not listed for being admins."""
+    key = (User.name, User.id)
     query = (
         select(User)
         .join(Membership, Membership.user_id == User.id)
-        .where(Membership.collection_id == collection.id)
-        .order_by(User.name)
+        .where(Membership.collection_id == collection.id, behind(session, after, *key))
+        .order_by(*key)
     )
-    return session.scalars(query).all()
+    return listing(session.scalars(query.limit(limit + 1)).all(), limit, lambda user: user.id)
 
 
 def add_member(session: Session, collection: Collection, user: User) -> None:
@@ -162,13 +189,43 @@ def blob_is_used(session: Session, key: str) -> bool:
     return bool(used_blobs(session, [key]))
 
 
-def _counts(session: Session, collection_ids: Sequence[int]) -> dict[int, dict[ReviewState, int]]:
+def miscounted(session: Session) -> Sequence[Miscounted]:
+    """Where ITEM_COUNTS does not add up to the items that there are."""
+    counted = ITEM_COUNTS.columns
+    there_are = select(
+        Item.collection_id, Item.review_state, func.count().label("number"), literal(0).label("counted")
+    ).group_by(Item.collection_id, Item.review_state)
+    sums = select(counted.collection_id, counted.review_state, literal(0), counted["items"])
+    both = union_all(there_are, sums).subquery()
+    number, sum_ = func.sum(both.c.number), func.sum(both.c.counted)
     rows = session.execute(
-        select(Item.collection_id, Item.review_state, func.count())
-        .where(Item.collection_id.in_(collection_ids))
-        .group_by(Item.collection_id, Item.review_state)
+        select(Collection.id, Collection.name, both.c.review_state, number, sum_)
+        .join(Collection, Collection.id == both.c.collection_id)
+        .group_by(Collection.id, Collection.name, both.c.review_state)
+        .having(number != sum_)
+        .order_by(Collection.id, both.c.review_state)
+    )
+    return [Miscounted(id, name, state, int(number), int(sum)) for id, name, state, number, sum in rows]
+
+
+def recount(session: Session, wrong: Sequence[Miscounted]) -> None:
+    """Add what is missing from ITEM_COUNTS; what others change meanwhile they add themselves."""
+    rows = [
+        {"collection_id": one.collection_id, "review_state": one.state, "items": one.number - one.counted}
+        for one in wrong
+    ]
+    session.execute(insert(ITEM_COUNTS), rows)
+
+
+def _counts(session: Session, collection_ids: Sequence[int]) -> dict[int, dict[ReviewState, int]]:
+    columns = ITEM_COUNTS.columns
+    rows = session.execute(
+        select(columns.collection_id, columns.review_state, func.sum(columns["items"]))
+        .where(columns.collection_id.in_(collection_ids))
+        .group_by(columns.collection_id, columns.review_state)
     )
     counts: dict[int, dict[ReviewState, int]] = {}
     for collection_id, state, number in rows:
-        counts.setdefault(collection_id, {})[state] = number
+        if number:
+            counts.setdefault(collection_id, {})[state] = int(number)
     return counts

@@ -274,10 +274,11 @@ def job_caption(collection: str, mode: str, checkpoint: str | None, priority: in
 
 @job_group.command("list")
 @click.option("--json", "as_json", is_flag=True)
-def job_list(as_json: bool) -> None:
-    """List the latest jobs."""
+@click.option("--after", metavar="JOB", type=int, help="Go on with the jobs before this one.")
+def job_list(as_json: bool, after: int | None) -> None:
+    """List the latest jobs, newest first, fifty at a time."""
     with opened(load_settings()).reading() as session:
-        found = [_described(job) for job in jobs.recent(session, viewer=None)]
+        found = [_described(job) for job in jobs.recent(session, viewer=None, after=after).rows]
     if as_json:
         click.echo(json.dumps(found))
         return

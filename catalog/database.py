@@ -197,9 +197,17 @@ def _migrations_folder() -> str:
 
 def _postgresql_engine(url: str) -> Engine:
     psycopg = make_url(url).set(drivername="postgresql+psycopg")
-    return create_engine(
+    engine = create_engine(
         psycopg, pool_pre_ping=True, pool_size=5, connect_args={"connect_timeout": CONNECT_TIMEOUT}
     )
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, record: Any) -> None:
+        # Compiling a search takes longer than the search: its cost is guessed from what it might find.
+        connection.execute("SET jit = off")
+        connection.commit()
+
+    return engine
 
 
 def _sqlite_engine(url: str) -> Engine:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from catalog import originals
 from catalog.blobs import BlobStore
 from catalog.captions import derived_review_state, refresh_review_state
-from catalog.collections import used_blobs
+from catalog.collections import miscounted, recount, used_blobs
 from catalog.database import Database
 from catalog.errors import MissingBlob
 from catalog.ingest import remove_blobs
@@ -69,6 +69,7 @@ class Doctor:
         yield from self._orphans()
         yield from self._jobs()
         yield from self._review_states()
+        yield from self._item_counts()
 
     def _pictures(self) -> Iterator[Finding]:
         after = 0
@@ -256,6 +257,15 @@ class Doctor:
             problem = (
                 f"{row.path} (item {row.id}) counts as {row.review_state}, but its captions say otherwise"
             )
+            yield self._mended(problem, "corrected")
+
+    def _item_counts(self) -> Iterator[Finding]:
+        with self._session() as session:
+            wrong = miscounted(session)
+            if self.repair and wrong:
+                recount(session, wrong)
+        for one in wrong:
+            problem = f"{one.collection} counts {one.counted} items as {one.state}, but has {one.number}"
             yield self._mended(problem, "corrected")
 
     def _mended(self, problem: str, how: str) -> Finding:

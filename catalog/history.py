@@ -1,11 +1,11 @@
 """History: every change of a caption, appended and never altered."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from catalog.pages import PAGE_SIZE, Listing, listing
 from catalog.schema import Caption, CaptionState, HistoryEntry, User
 
 
@@ -50,12 +50,18 @@ def append(session: Session, caption: Caption, *, action: str, was: Before, user
     )
 
 
-def of_item(session: Session, item_id: int) -> Sequence[Line]:
+def of_item(
+    session: Session, item_id: int, *, after: int | None = None, limit: int = PAGE_SIZE
+) -> Listing[Line]:
     """The item's entries, newest first, with the names of the people in them."""
-    rows = session.execute(
+    query = (
         select(HistoryEntry, User.name)
         .outerjoin(User, User.id == HistoryEntry.user_id)
         .where(HistoryEntry.item_id == item_id)
         .order_by(HistoryEntry.id.desc())
+        .limit(limit + 1)
     )
-    return [Line(entry=entry, who=name) for entry, name in rows]
+    if after is not None:
+        query = query.where(HistoryEntry.id < after)
+    lines = [Line(entry=entry, who=name) for entry, name in session.execute(query)]
+    return listing(lines, limit, lambda line: line.entry.id)

@@ -22,6 +22,7 @@ from catalog.schema import (
     Tombstone,
     User,
 )
+from catalog.search import Search
 
 PAGE_SIZE = 60
 
@@ -66,28 +67,47 @@ def page(
     collection: Collection,
     *,
     state: ReviewState | None = None,
+    q: str = "",
     after: int | None = None,
     limit: int = PAGE_SIZE,
 ) -> Page:
-    """One page of a collection in its order, found by key so that the last costs what the first does."""
-    query = _in_order(collection, state).options(joinedload(Item.image)).limit(limit + 1)
-    if after is not None:
-        query = query.where(tuple_(Item.position, Item.id) > _place(session, after))
-    items = session.scalars(query).all()
+    """One page of a collection in its order, found by key so that the last costs what the first does.
+
+    With `q`, the page holds the items whose captions hold its words, in the order of their ids.
+    """
+    if q:
+        ids = Search(collection, q, state).after(session, after or 0, limit=limit + 1)
+        query = select(Item).where(Item.id.in_(ids)).order_by(Item.id)
+    else:
+        query = _in_order(collection, state).limit(limit + 1)
+        if after is not None:
+            query = query.where(tuple_(Item.position, Item.id) > _place(session, after))
+    items = session.scalars(query.options(joinedload(Item.image))).all()
     captions = leading_captions(session, [item.id for item in items[:limit]])
     listed = [ListedItem(item, captions.get(item.id)) for item in items[:limit]]
     return Page(items=listed, after=items[limit - 1].id if len(items) > limit else None)
 
 
 def neighbours(
-    session: Session, item: Item, *, state: ReviewState | None = None
+    session: Session, item: Item, *, state: ReviewState | None = None, q: str = ""
 ) -> tuple[int | None, int | None]:
-    """The ids before and behind an item in its collection's order, among those in `state`."""
+    """The ids before and behind an item among those that `page` finds, in the same order."""
+    if q:
+        search = Search(item.collection, q, state)
+        before, behind = search.before(session, item.id, limit=1), search.after(session, item.id, limit=1)
+        return next(iter(before), None), next(iter(behind), None)
     place = (item.position, item.id)
     ids = _in_order(item.collection, state).with_only_columns(Item.id).limit(1)
     here = tuple_(Item.position, Item.id)
     backwards = ids.where(here < place).order_by(None).order_by(Item.position.desc(), Item.id.desc())
     return session.scalar(backwards), session.scalar(ids.where(here > place))
+
+
+def hits(
+    session: Session, collection: Collection, *, state: ReviewState | None = None, q: str = ""
+) -> int | None:
+    """How many items a search finds, as `Search.count` says it; None where nothing is searched for."""
+    return Search(collection, q, state).count(session) if q else None
 
 
 def leading_captions(session: Session, item_ids: Sequence[int]) -> dict[int, Caption]:

@@ -1,6 +1,5 @@
 """Jobs as people see them: started, watched and cancelled. `catalog.chunks` is the worker's side."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, exists, func, insert, literal, or_, select, true, update
@@ -9,6 +8,7 @@ from sqlalchemy.orm import Session
 from catalog.collections import visible_to
 from catalog.errors import Conflict, InvalidInput, NotFound
 from catalog.fence import fence
+from catalog.pages import PAGE_SIZE, Listing, listing
 from catalog.schema import (
     Caption,
     CaptionKind,
@@ -118,24 +118,35 @@ def get(session: Session, job_id: int, *, viewer: User | None, kind: JobKind | N
 
 
 def recent(
-    session: Session, *, viewer: User | None, collection: Collection | None = None, limit: int = 50
-) -> Sequence[Job]:
-    """The latest jobs that the viewer may see, newest first."""
-    query = select(Job).where(_visible(viewer)).order_by(Job.id.desc()).limit(limit)
+    session: Session,
+    *,
+    viewer: User | None,
+    collection: Collection | None = None,
+    after: int | None = None,
+    limit: int = 50,
+) -> Listing[Job]:
+    """The jobs that the viewer may see, newest first."""
+    query = select(Job).where(_visible(viewer)).order_by(Job.id.desc()).limit(limit + 1)
     if collection:
         query = query.where(Job.collection_id == collection.id)
-    return session.scalars(query).all()
+    if after is not None:
+        query = query.where(Job.id < after)
+    return listing(session.scalars(query).all(), limit, lambda job: job.id)
 
 
-def failures(session: Session, job: Job, *, limit: int = 100) -> list[Failure]:
+def failures(
+    session: Session, job: Job, *, after: int | None = None, limit: int = PAGE_SIZE
+) -> Listing[Failure]:
+    """The items that the job could not do, in the order of their ids."""
     rows = session.execute(
         select(JobItem.item_id, Item.path, JobItem.error)
         .join(Item, Item.id == JobItem.item_id)
-        .where(JobItem.job_id == job.id, JobItem.state == JobItemState.FAILED)
+        .where(JobItem.job_id == job.id, JobItem.state == JobItemState.FAILED, JobItem.item_id > (after or 0))
         .order_by(JobItem.item_id)
-        .limit(limit)
+        .limit(limit + 1)
     )
-    return [Failure(item_id, path, error or "") for item_id, path, error in rows]
+    found = [Failure(item_id, path, error or "") for item_id, path, error in rows]
+    return listing(found, limit, lambda failure: failure.item_id)
 
 
 def cancel(session: Session, job: Job) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Column,
     DateTime,
     Dialect,
     Enum,
@@ -18,6 +19,7 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     String,
+    Table,
     Text,
     TypeDecorator,
     UniqueConstraint,
@@ -485,7 +487,7 @@ class JobItem(Base):
             ["job_id", "chunk_number"], ["chunks.job_id", "chunks.number"], ondelete="CASCADE"
         ),
         Index(None, "job_id", "chunk_number"),
-        Index(None, "job_id", "state"),
+        Index(None, "job_id", "state", "item_id"),
     )
 
     job_id: Mapped[int] = mapped_column(Identity, primary_key=True)
@@ -510,6 +512,23 @@ class Tombstone(Base):
     sha256: Mapped[str | None] = mapped_column(String(64))
     user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"), index=True)
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+# Kept by triggers (migration 0005), and so no part of backups. The rows of a collection and state add up to
+# its number of items: whoever changes items adds a row, and nobody waits for anybody.
+ITEM_COUNTS = Table(
+    "item_counts",
+    MetaData(),
+    Column("collection_id", Identity),
+    Column("review_state", word(ReviewState)),
+    Column("items", BigInteger),
+)
+DERIVED_TABLES = (ITEM_COUNTS.name, "item_texts")
+
+
+def is_derived(table: str) -> bool:
+    """Whether a table, or the SQLite search index that it is a part of, is kept by triggers."""
+    return table.startswith(DERIVED_TABLES)
 
 
 # Everything that rows keep as blobs, a query each.

@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from catalog import checkpoints
 from catalog.schema import Checkpoint
+from dashboard.paging import wanted_place
 from dashboard.session import current_session
 
 blueprint = Blueprint("checkpoints", __name__)
@@ -26,8 +27,9 @@ class Shown:
 
 @blueprint.get("/checkpoints")
 def index() -> ResponseReturnValue:
-    listing = [_shown(checkpoint) for checkpoint in checkpoints.listing(current_session())]
-    return render_template("checkpoints.html", listing=listing)
+    found = checkpoints.newest(current_session(), after=wanted_place())
+    shown = [_shown(checkpoint) for checkpoint in found.rows]
+    return render_template("checkpoints.html", listing=shown, after=found.after)
 
 
 def _shown(checkpoint: Checkpoint) -> Shown:

@@ -8,6 +8,7 @@ from catalog.ingest import remove_blobs
 from catalog.schema import Collection, ReviewState
 from dashboard.downloads import export_response
 from dashboard.forms import CaptionJobForm, CollectionForm, Form, MemberForm
+from dashboard.paging import wanted_place
 from dashboard.progress import is_unfinished, wake_workers
 from dashboard.security import require_admin, viewer
 from dashboard.services import services
@@ -22,13 +23,18 @@ def wanted_state() -> ReviewState | None:
     return ReviewState(word) if word in set(ReviewState) else None
 
 
+def wanted_words() -> str:
+    """The text that the address searches for; empty where it searches for nothing."""
+    return request.args.get("q", "").strip()
+
+
 def asked_for(collection_id: int) -> Collection:
     return collections.get(current_session(), collection_id, viewer=viewer())
 
 
 @blueprint.get("/")
 def index() -> ResponseReturnValue:
-    summaries = collections.summaries(current_session(), viewer=viewer())
+    summaries = collections.summaries(current_session(), viewer=viewer(), after=wanted_place())
     return render_template("collections.html", summaries=summaries, form=CollectionForm())
 
 
@@ -47,25 +53,28 @@ def create() -> ResponseReturnValue:
 def show(collection_id: int) -> ResponseReturnValue:
     session, collection = current_session(), asked_for(collection_id)
     latest = jobs.recent(session, viewer=viewer(), collection=collection, limit=1)
+    state, q = wanted_state(), wanted_words()
     return render_template(
         "collection.html",
         collection=collection,
         summary=collections.summary(session, collection),
-        page=items.page(session, collection, state=wanted_state(), after=request.args.get("after", type=int)),
-        state=wanted_state(),
-        job=next(filter(is_unfinished, latest), None),
+        page=items.page(session, collection, state=state, q=q, after=wanted_place()),
+        state=state,
+        q=q,
+        hits=items.hits(session, collection, state=state, q=q),
+        job=next(filter(is_unfinished, latest.rows), None),
         job_form=CaptionJobForm(),
     )
 
 
 @blueprint.get("/collections/<int:collection_id>/review")
 def review(collection_id: int) -> ResponseReturnValue:
-    """Go to the first item in the wanted state, or back to the collection when there is none."""
-    state = wanted_state()
-    page = items.page(current_session(), asked_for(collection_id), state=state, limit=1)
+    """Go to the first item that is wanted, or back to the collection when there is none."""
+    state, q = wanted_state(), wanted_words()
+    page = items.page(current_session(), asked_for(collection_id), state=state, q=q, limit=1)
     if not page.items:
-        return redirect(url_for(".show", collection_id=collection_id, state=state))
-    return redirect(url_for("items.review", item_id=page.items[0].item.id, state=state))
+        return redirect(url_for(".show", collection_id=collection_id, state=state, q=q or None))
+    return redirect(url_for("items.review", item_id=page.items[0].item.id, state=state, q=q or None))
 
 
 @blueprint.post("/collections/<int:collection_id>/jobs")
@@ -93,7 +102,7 @@ def export(collection_id: int) -> ResponseReturnValue:
 @blueprint.get("/collections/<int:collection_id>/members")
 def members(collection_id: int) -> ResponseReturnValue:
     session, collection = current_session(), asked_for(collection_id)
-    users = collections.members(session, collection)
+    users = collections.members(session, collection, after=wanted_place())
     return render_template(
         "members.html", collection=collection, members=users, add=MemberForm(), remove=Form()
     )

@@ -34,7 +34,7 @@ def serve(installation: Any, host: str, port: int, no_worker: bool) -> None:
     exit_on_signals()
     database = _prepared(load_settings(), installation)
     with database.reading() as session:
-        nobody = not accounts.users(session)
+        nobody = not accounts.users(session, limit=1).rows
     with _running(database, host, port, with_worker=not no_worker) as supervisor:
         click.echo(f"Recaption is at {address(host, port)}")
         if nobody:

@@ -127,7 +127,7 @@ def _collection(session: Session, photos: Photos) -> Collection:
 
 def _job(session: Session, collection: Collection) -> Job | None:
     """The job that captions the collection already, a new one, or None when there is nothing to do."""
-    for job in jobs.recent(session, viewer=None, collection=collection):
+    for job in jobs.recent(session, viewer=None, collection=collection).rows:
         if job.state in UNFINISHED:
             return job
     if not collections.summary(session, collection).states.get(ReviewState.UNCAPTIONED):

@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from catalog import captions, collections, history, items
 from catalog.originals import open_referenced
 from catalog.schema import Item
-from dashboard.collections import wanted_state
+from dashboard.collections import wanted_state, wanted_words
 from dashboard.security import viewer
 from dashboard.services import services
 from dashboard.session import current_session
@@ -26,16 +26,17 @@ def asked_for(item_id: int) -> Item:
 
 @blueprint.get("/items/<int:item_id>")
 def review(item_id: int) -> ResponseReturnValue:
-    session, item, state = current_session(), asked_for(item_id), wanted_state()
-    previous_id, next_id = items.neighbours(session, item, state=state)
+    session, item, state, q = current_session(), asked_for(item_id), wanted_state(), wanted_words()
+    previous_id, next_id = items.neighbours(session, item, state=state, q=q)
     return render_template(
         "review.html",
         item=item,
         held=captions.of_item(session, item),
         draft=captions.draft_of(session, item, viewer()),
-        history=history.of_item(session, item.id),
+        history=history.of_item(session, item.id, after=request.args.get("history", type=int)),
         summary=collections.summary(session, item.collection),
         state=state,
+        q=q or None,
         previous_id=previous_id,
         next_id=next_id,
     )

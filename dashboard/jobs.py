@@ -6,6 +6,7 @@ from flask.typing import ResponseReturnValue
 from catalog import collections, jobs, workers
 from catalog.schema import JobKind
 from dashboard.forms import Form
+from dashboard.paging import wanted_place
 from dashboard.progress import progress_of
 from dashboard.security import viewer
 from dashboard.session import commit, current_session
@@ -16,9 +17,8 @@ blueprint = Blueprint("jobs", __name__)
 @blueprint.get("/jobs")
 def index() -> ResponseReturnValue:
     session = current_session()
-    summaries = collections.summaries(session, viewer=viewer())
-    names = {summary.collection.id: summary.collection.name for summary in summaries}
-    recent = jobs.recent(session, viewer=viewer())
+    recent = jobs.recent(session, viewer=viewer(), after=wanted_place())
+    names = collections.names(session, {job.collection_id for job in recent.rows if job.collection_id})
     return render_template("jobs.html", jobs=recent, names=names, workers=workers.alive(session))
 
 
@@ -29,9 +29,8 @@ def show(job_id: int) -> ResponseReturnValue:
     if job.kind is JobKind.IMPORT:
         return redirect(url_for("imports.show", import_id=job_id))
     collection = collections.get(session, job.collection_id, viewer=viewer()) if job.collection_id else None
-    return render_template(
-        "job.html", job=job, collection=collection, progress=progress_of(session, job), form=Form()
-    )
+    progress = progress_of(session, job, after=wanted_place())
+    return render_template("job.html", job=job, collection=collection, progress=progress, form=Form())
 
 
 @blueprint.post("/jobs/<int:job_id>/cancel")

@@ -7,6 +7,7 @@ from catalog import accounts
 from catalog.errors import Conflict
 from catalog.schema import Role
 from dashboard.forms import ActiveForm, UserForm
+from dashboard.paging import wanted_place
 from dashboard.security import require_admin, viewer
 from dashboard.session import commit, current_session
 
@@ -16,7 +17,7 @@ blueprint = Blueprint("people", __name__)
 @blueprint.get("/people")
 def index() -> ResponseReturnValue:
     require_admin()
-    users = accounts.users(current_session())
+    users = accounts.users(current_session(), after=wanted_place())
     return render_template("people.html", users=users, form=UserForm(), active_form=ActiveForm())
 
 

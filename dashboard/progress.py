@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session
 
 from catalog import jobs, workers
 from catalog.jobs import Failure
+from catalog.pages import Listing
 from catalog.schema import Job, JobKind, JobState, Worker
 from dashboard.services import services
 
@@ -15,7 +16,7 @@ class Progress:
     """A job with its failures and the workers that live. `finished` counts items, whatever became of them."""
 
     job: Job
-    failures: list[Failure]
+    failures: Listing[Failure]
     workers: list[Worker]
 
     @property
@@ -28,8 +29,9 @@ class Progress:
         return needs_one and is_unfinished(self.job) and not self.workers
 
 
-def progress_of(session: Session, job: Job) -> Progress:
-    failures = jobs.failures(session, job) if job.failed else []
+def progress_of(session: Session, job: Job, *, after: int | None = None) -> Progress:
+    """How the job stands, with a page of its failures."""
+    failures = jobs.failures(session, job, after=after)
     return Progress(job=job, failures=failures, workers=list(workers.alive(session)))
 
 

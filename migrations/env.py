@@ -6,7 +6,7 @@ from alembic import context
 from sqlalchemy import Connection
 
 from catalog.database import Database
-from catalog.schema import Base, Moment
+from catalog.schema import Base, Moment, is_derived
 
 
 def run() -> None:
@@ -24,10 +24,18 @@ def run() -> None:
 
 def _run_on(connection: Connection) -> None:
     context.configure(
-        connection=connection, target_metadata=Base.metadata, render_as_batch=True, render_item=_render
+        connection=connection,
+        target_metadata=Base.metadata,
+        render_as_batch=True,
+        render_item=_render,
+        include_name=_include,
     )
     with context.begin_transaction():
         context.run_migrations()
+
+
+def _include(name: str | None, kind: str, parents: Any) -> bool:
+    return not (kind == "table" and name is not None and is_derived(name))
 
 
 def _render(kind: str, element: Any, autogenerate: Any) -> str | Literal[False]:

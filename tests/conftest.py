@@ -103,9 +103,9 @@ def migrated_postgresql(new_postgresql: Callable[[], str]) -> str:
 @pytest.fixture
 def empty_postgresql(migrated_postgresql: str) -> str:
     """The shared PostgreSQL database without a row in it."""
-    from catalog.schema import Base
+    from catalog.schema import ITEM_COUNTS, Base
 
-    tables = ", ".join(f'"{name}"' for name in Base.metadata.tables)
+    tables = ", ".join(f'"{name}"' for name in (*Base.metadata.tables, ITEM_COUNTS.name))
     with psycopg.connect(migrated_postgresql, autocommit=True) as server:
         server.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")  # type: ignore[arg-type]
     return migrated_postgresql

@@ -8,17 +8,19 @@ from flask import Response
 from catalog import collections, items
 from catalog.collections import Summary
 from catalog.ingest import FileReport, remove_blobs
-from catalog.items import Page
 from dashboard.api.schemas import (
+    NEXT_PAGE,
     CollectionIn,
     CollectionOut,
     ExportQuery,
     ItemsOut,
     ItemsQuery,
+    PageQuery,
     UploadIn,
     UploadOut,
 )
 from dashboard.downloads import export_response
+from dashboard.paging import Answer, linked
 from dashboard.security import require_admin, viewer
 from dashboard.services import services
 from dashboard.session import commit, current_session
@@ -28,10 +30,12 @@ blueprint = APIBlueprint("api_collections", __name__, url_prefix="/api/v1/collec
 
 
 @blueprint.get("")
+@blueprint.input(PageQuery, location="query")
 @blueprint.output(CollectionOut(many=True))
-def listing() -> list[Summary]:
-    """List the collections that you may see."""
-    return collections.summaries(current_session(), viewer=viewer())
+@blueprint.doc(responses=NEXT_PAGE)
+def listing(query_data: dict[str, Any]) -> Answer[Summary]:
+    """List the collections that you may see, by name; the Link header leads to the next page."""
+    return linked(collections.summaries(current_session(), viewer=viewer(), **query_data))
 
 
 @blueprint.post("")
@@ -71,11 +75,13 @@ def delete(collection_id: int) -> str:
 @blueprint.get("/<int:collection_id>/items")
 @blueprint.input(ItemsQuery, location="query")
 @blueprint.output(ItemsOut)
-def list_items(collection_id: int, query_data: dict[str, Any]) -> Page:
+def list_items(collection_id: int, query_data: dict[str, Any]) -> dict[str, Any]:
     """List items in order, each with the caption that stands for it; `after` continues."""
-    session = current_session()
+    session, (state, q) = current_session(), (query_data["state"], query_data["q"].strip())
     collection = collections.get(session, collection_id, viewer=viewer())
-    return items.page(session, collection, **query_data)
+    page = items.page(session, collection, **query_data | {"q": q})
+    hits = items.hits(session, collection, state=state, q=q)
+    return {"items": page.items, "after": page.after, "hits": hits}
 
 
 @blueprint.post("/<int:collection_id>/uploads")

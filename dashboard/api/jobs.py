@@ -1,14 +1,16 @@
 """The API of jobs: started, watched, cancelled."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from apiflask import APIBlueprint
 
 from catalog import checkpoints, collections, jobs
+from catalog.jobs import Failure
+from catalog.pages import Listing
 from catalog.schema import Job
-from dashboard.api.schemas import JobIn, JobOut, ProgressOut
+from dashboard.api.schemas import NEXT_PAGE, FailuresOut, JobIn, JobOut, PageQuery, ProgressOut
 from dashboard.etags import with_etag
+from dashboard.paging import Answer, linked
 from dashboard.progress import Progress, progress_of, wake_workers
 from dashboard.security import viewer
 from dashboard.session import commit, current_session
@@ -17,10 +19,12 @@ blueprint = APIBlueprint("api_jobs", __name__, url_prefix="/api/v1/jobs", tag="J
 
 
 @blueprint.get("")
+@blueprint.input(PageQuery, location="query")
 @blueprint.output(JobOut(many=True))
-def listing() -> Sequence[Job]:
-    """List the latest jobs."""
-    return jobs.recent(current_session(), viewer=viewer())
+@blueprint.doc(responses=NEXT_PAGE)
+def listing(query_data: dict[str, Any]) -> Answer[Job]:
+    """List jobs, newest first; the Link header leads to the next page."""
+    return linked(jobs.recent(current_session(), viewer=viewer(), **query_data))
 
 
 @blueprint.post("")
@@ -42,11 +46,20 @@ def create(json_data: dict[str, Any]) -> Job:
     return job
 
 
+@blueprint.get("/<int:job_id>/failures")
+@blueprint.input(PageQuery, location="query")
+@blueprint.output(FailuresOut)
+def list_failures(job_id: int, query_data: dict[str, Any]) -> Listing[Failure]:
+    """List the items that a job could not do; `after` continues."""
+    session = current_session()
+    return jobs.failures(session, jobs.get(session, job_id, viewer=viewer()), **query_data)
+
+
 @blueprint.get("/<int:job_id>")
 @with_etag
 @blueprint.output(ProgressOut)
 def show(job_id: int) -> Progress:
-    """Show how a job stands, with its failures and the workers that live; with an ETag for polling."""
+    """Show how a job stands, with its first failures and the workers that live; with an ETag for polling."""
     session = current_session()
     return progress_of(session, jobs.get(session, job_id, viewer=viewer()))
 

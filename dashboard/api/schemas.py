@@ -20,9 +20,20 @@ from catalog.exports import FORMATS
 from catalog.items import PAGE_SIZE
 from catalog.jobs import MODES
 from catalog.near_duplicates import GROUPS_AT_A_TIME
+from catalog.pages import PAGE_SIZE as PAGE
 from catalog.schema import CaptionKind, CaptionState, JobKind, JobState, Origin, ReviewState, UploadState
+from catalog.search import LONGEST_QUERY, MOST_COUNTED
 
 LONGEST_PAGE = 500
+
+
+# What a listing's answer says beside its rows.
+NEXT_PAGE = {200: 'The rows; where more follow, the header Link names their address with rel="next".'}
+
+
+class PageQuery(Schema):
+    after = Integer(load_default=None, metadata={"description": "Continue behind the row with this id."})
+    limit = Integer(load_default=PAGE, validate=Range(1, LONGEST_PAGE))
 
 
 class CollectionIn(Schema):
@@ -41,6 +52,14 @@ class CollectionOut(Schema):
 
 class ItemsQuery(Schema):
     state = Enum(ReviewState, by_value=True, load_default=None)
+    q = String(
+        load_default="",
+        validate=Length(max=LONGEST_QUERY),
+        metadata={
+            "description": "Items whose captions hold all these words, in the order of ids. `boat*` finds "
+            "the beginnings of words; words in double quotes stand in this order."
+        },
+    )
     after = Integer(load_default=None, metadata={"description": "Continue behind this item."})
     limit = Integer(load_default=PAGE_SIZE, validate=Range(1, LONGEST_PAGE))
 
@@ -107,6 +126,13 @@ class ListedItemOut(Schema):
 class ItemsOut(Schema):
     items = List(Nested(ListedItemOut))
     after = Integer(allow_none=True, metadata={"description": "Null on the last page."})
+    hits = Integer(
+        allow_none=True,
+        metadata={
+            "description": f"What `q` finds in all: {MOST_COUNTED + 1} stands for more than {MOST_COUNTED}; "
+            "null without `q`."
+        },
+    )
 
 
 class TwinOut(Schema):
@@ -259,6 +285,11 @@ class FailureOut(Schema):
     error = String()
 
 
+class FailuresOut(Schema):
+    failures = List(Nested(FailureOut), attribute="rows")
+    after = Integer(allow_none=True, metadata={"description": "Null on the last page."})
+
+
 class WorkerOut(Schema):
     name = String()
     device = String()
@@ -266,7 +297,11 @@ class WorkerOut(Schema):
 
 class ProgressOut(Schema):
     job = Nested(JobOut)
-    failures = List(Nested(FailureOut))
+    failures = List(
+        Nested(FailureOut),
+        attribute="failures.rows",
+        metadata={"description": "The first of them; `/jobs/{id}/failures` lists them all."},
+    )
     workers = List(Nested(WorkerOut))
     waiting_for_a_worker = Boolean()
 

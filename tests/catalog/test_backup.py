@@ -19,7 +19,7 @@ from catalog.doctor import Doctor
 from catalog.errors import Conflict, InvalidInput
 from catalog.exports.rows import exported_items
 from catalog.ingest import ingest, pictures_of, remove_blobs
-from catalog.schema import CaptionState, Checkpoint, HistoryEntry, Image, Item
+from catalog.schema import CaptionState, Checkpoint, HistoryEntry, Image, Item, ReviewState
 from pictures.sandbox import DecodingProcess
 
 Photo = Callable[..., Path]
@@ -35,6 +35,11 @@ def other(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     database = Database(url)
     yield database
     database.close()
+
+
+def hits(database: Database, q: str) -> int | None:
+    with database.reading() as session:
+        return items.hits(session, collections.by_name(session, "Harbour"), q=q)
 
 
 @pytest.fixture
@@ -226,3 +231,19 @@ def test_the_commands_carry_an_installation_to_another_home(
     run("second", restore_command, str(tmp_path / "backup.tar"))
     run("second", export_command, "Harbour", "--format", "jsonl", "--output", str(tmp_path))
     assert '"Two boats"' in (tmp_path / "captions.jsonl").read_text()
+
+
+def test_what_triggers_keep_is_there_again(
+    database: Database, other: Database, blobs: BlobStore, collection_id: int, tmp_path: Path
+) -> None:
+    backup.back_up(database, blobs, tmp_path / "backup.tar")
+    backup.restore(other, BlobStore(tmp_path / "restored"), tmp_path / "backup.tar")
+    assert (hits(other, "boats"), hits(other, "rest")) == (1, 0)
+    with other.writing() as session:
+        collection = collections.by_name(session, "Harbour")
+        assert collections.summary(session, collection) == collections.Summary(
+            collection, {ReviewState.ACCEPTED: 1, ReviewState.UNCAPTIONED: 2}
+        )
+        assert collections.miscounted(session) == []
+        captions.write(session, items.page(session, collection).items[1].item, text="A pier", user=None)
+    assert hits(other, "pier") == 1

@@ -35,7 +35,7 @@ def test_a_correction_is_an_edit_with_history(
     )
     assert (candidate.version, candidate.origin) == (2, Origin.EDITED)
     assert item.review_state is ReviewState.ACCEPTED
-    (line,) = history.of_item(session, item.id)
+    (line,) = history.of_item(session, item.id).rows
     assert (line.who, line.entry.action) == ("Reviewer", "edited and accepted")
     assert (line.entry.text_before, line.entry.text_after) == ("A dog runs.", "A wolf runs.")
 
@@ -60,7 +60,7 @@ def test_a_stale_edit_is_refused_with_both_texts(session: Session, candidate: Ca
 def test_saving_what_is_there_changes_nothing(session: Session, item: Item, candidate: Caption) -> None:
     captions.revise(session, candidate, version=1, user=None, text="A dog runs.")
     assert candidate.version == 1
-    assert history.of_item(session, item.id) == []
+    assert history.of_item(session, item.id).rows == []
 
 
 @pytest.mark.parametrize("text", ["", "  \n ", "\x00\x07", "word " * 3000])

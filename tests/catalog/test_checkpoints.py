@@ -30,7 +30,7 @@ def test_the_first_starter_is_active_and_a_newer_one_a_candidate(
         checkpoints.ensure_starter(database, blobs, place)
     with database.reading() as session:
         assert checkpoints.active(session).name == "one"
-        states = {one.name: one.state for one in checkpoints.listing(session)}
+        states = {one.name: one.state for one in checkpoints.newest(session).rows}
     assert states == {"one": CheckpointState.ACTIVE, "two": CheckpointState.CANDIDATE}
 
 

@@ -88,7 +88,7 @@ def test_recording_writes_captions_history_counters_and_ends_the_job(
     assert session.scalars(select(HistoryEntry.action)).all() == ["captioned", "captioned"]
     states = session.scalars(select(Item.review_state).order_by(Item.id)).all()
     assert states == [ReviewState.PENDING, ReviewState.PENDING, ReviewState.UNCAPTIONED]
-    assert jobs.failures(session, job)[0].error == "blob is missing"
+    assert jobs.failures(session, job).rows[0].error == "blob is missing"
 
 
 def test_what_the_network_said_is_recorded_with_its_caption(
@@ -152,7 +152,7 @@ def test_only_the_item_in_hand_is_charged_and_the_third_time_it_is_poison(
     assert (job.state, job.done, job.failed) == (JobState.DONE, 2, 1)
     charged = session.scalars(select(JobItem.found_in_hand).order_by(JobItem.item_id)).all()
     assert charged == [0, chunks.POISON_AFTER, 0]
-    assert jobs.failures(session, job)[0].error.startswith("poison")
+    assert jobs.failures(session, job).rows[0].error.startswith("poison")
 
 
 def test_a_released_chunk_charges_nobody(session: Session, filled: Filled) -> None:

@@ -20,7 +20,7 @@ def test_reviewers_see_what_they_are_members_of_and_admins_everything(
     collection = collections.create(session, name="Harbour", owner=owner)
 
     def seen(viewer: User | None) -> list[str]:
-        return [one.collection.name for one in collections.summaries(session, viewer=viewer)]
+        return [one.collection.name for one in collections.summaries(session, viewer=viewer).rows]
 
     assert (seen(owner), seen(other), seen(admin), seen(None)) == (
         ["Harbour"],
@@ -33,7 +33,7 @@ def test_reviewers_see_what_they_are_members_of_and_admins_everything(
     collections.add_member(session, collection, other)
     session.flush()
     assert collections.get(session, collection.id, viewer=other) is collection
-    assert [user.name for user in collections.members(session, collection)] == ["Other", "Owner"]
+    assert [user.name for user in collections.members(session, collection).rows] == ["Other", "Owner"]
     collections.remove_member(session, collection, other)
     assert seen(other) == []
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, insert, select, update
 
 from catalog import captions, collections, items, jobs
 from catalog.blobs.local import LocalBlobs
@@ -16,6 +16,7 @@ from catalog.database import Database
 from catalog.doctor import Doctor, Finding
 from catalog.ingest import ingest, pictures_of, remove_blobs
 from catalog.schema import (
+    ITEM_COUNTS,
     Checkpoint,
     Chunk,
     ChunkState,
@@ -243,6 +244,22 @@ def test_a_wrong_review_state_is_corrected(examined: Examined, image: Image, dat
     assert examined() == []
     with database.reading() as session:
         assert session.scalars(select(Item.review_state)).one() is ReviewState.ACCEPTED
+
+
+def test_a_wrong_number_of_items_is_corrected(examined: Examined, image: Image, database: Database) -> None:
+    with database.writing() as session:
+        session.execute(insert(ITEM_COUNTS).values(collection_id=1, review_state="pending", items=3))
+        session.execute(insert(ITEM_COUNTS).values(collection_id=1, review_state="uncaptioned", items=-1))
+    found = examined()
+    assert problems(found) == [
+        "Harbour counts 3 items as pending, but has 0",
+        "Harbour counts 0 items as uncaptioned, but has 1",
+    ]
+    assert all(one.repaired for one in examined(repair=True))
+    assert examined() == []
+    with database.reading() as session:
+        shown = collections.summary(session, session.get_one(Collection, 1))
+        assert shown.states == {ReviewState.UNCAPTIONED: 1}
 
 
 def test_the_command_says_what_is_left(photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

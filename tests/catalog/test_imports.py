@@ -39,7 +39,7 @@ def imported(
 
     def run(folder: Path, collection: str = "Harbour", **options: object) -> list[FileReport]:
         with database.writing() as session:
-            held = [summary.collection for summary in collections.summaries(session, viewer=None)]
+            held = [summary.collection for summary in collections.summaries(session, viewer=None).rows]
             found = next((one for one in held if one.name == collection), None)
             found = found or collections.create(session, name=collection, owner=None)
         arrival = arriving(folder, staging=blobs.folder / "staging", **options)  # type: ignore[arg-type]
@@ -131,7 +131,7 @@ def test_captions_are_added_once_and_under_a_history(
     with database.reading() as session:
         item = session.scalars(select(Item).where(Item.path == "boats.jpg")).one()
         held = session.scalars(select(Caption).order_by(Caption.id)).all()
-        lines = history.of_item(session, item.id)
+        lines = history.of_item(session, item.id).rows
     assert item.review_state is ReviewState.ACCEPTED
     assert [(one.text, one.origin, one.state) for one in held] == [
         ("Two boats.", Origin.IMPORTED, CaptionState.ACCEPTED),

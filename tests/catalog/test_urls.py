@@ -46,7 +46,7 @@ def imported(
 
     def run(file: Path) -> list[FileReport]:
         with database.writing() as session:
-            held = collections.summaries(session, viewer=None)
+            held = collections.summaries(session, viewer=None).rows
             found = held[0].collection if held else collections.create(session, name="Harbour", owner=None)
         arrival = arriving(file, staging=tmp_path / "staging", fetcher=fetcher)
         return [*arrival.left_out, *ingest(database, blobs, decoder, found.id, arrival.files)]

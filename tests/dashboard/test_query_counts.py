@@ -1,0 +1,161 @@
+"""No page and no listing of the API asks the database more often where there are more rows."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from apiflask import APIFlask
+from sqlalchemy import event, insert, select, update
+
+from catalog.database import Database
+from catalog.schema import (
+    Caption,
+    Checkpoint,
+    Chunk,
+    Collection,
+    HistoryEntry,
+    Image,
+    Item,
+    Job,
+    JobItem,
+    JobItemState,
+    JobKind,
+    Membership,
+    Origin,
+    ReviewState,
+    Role,
+    User,
+)
+from tests.dashboard.visitor import Visitor
+
+FEW, MANY = 10, 1000
+ADDRESSES = [
+    "/",
+    "/?after=2",
+    "/collections/1",
+    "/collections/1?after=5",
+    "/collections/1?state=pending",
+    "/collections/1?q=boat",
+    "/collections/1?q=boat&state=pending&after=5",
+    "/collections/1/members",
+    "/collections/1/members?after=105",
+    "/collections/1/review?state=pending",
+    "/collections/1/review?q=boat",
+    "/collections/1/delete",
+    "/items/5",
+    "/items/5?state=pending",
+    "/items/5?q=boat",
+    "/items/1?history=5",
+    "/jobs",
+    "/jobs?after=5",
+    "/jobs/1",
+    "/jobs/1?after=5",
+    "/people",
+    "/people?after=105",
+    "/checkpoints",
+    "/checkpoints?after=5",
+    "/api/v1/collections",
+    "/api/v1/collections/1",
+    "/api/v1/collections/1/items",
+    "/api/v1/collections/1/items?limit=500",
+    "/api/v1/collections/1/items?q=boat&limit=500",
+    "/api/v1/items/5",
+    "/api/v1/items/5/captions",
+    "/api/v1/jobs",
+    "/api/v1/jobs/1",
+    "/api/v1/jobs/1/failures?limit=500",
+]
+
+
+def grow(database: Database, start: int, end: int) -> None:
+    """Rows of every kind with the ids from `start` to `end`, all about the collection, item and job 1."""
+    ids = range(start, end + 1)
+    one = start == 1
+    named = [{"id": number, "name": f"n{number}"} for number in ids]
+    with database.writing() as session:
+        session.execute(insert(Collection), named)
+        people = [
+            row | {"role": Role.REVIEWER, "password": "!", "fs_uniquifier": row["name"]} for row in named
+        ]
+        session.execute(insert(User), [row | {"id": 100 + int(row["id"])} for row in people])
+        session.execute(insert(Membership), [{"collection_id": 1, "user_id": 100 + number} for number in ids])
+        blobs = {"weights_sha256": "0", "description_sha256": "1", "description": {}}
+        session.execute(insert(Checkpoint), [row | blobs for row in named])
+        shape = {"format": "JPEG", "bytes": 1, "width": 1, "height": 1}
+        keys = [{"id": number, "sha256": f"{number:064}", "rendition": f"{number:064}"} for number in ids]
+        session.execute(insert(Image), [row | shape for row in keys])
+        items = [{"id": n, "image_id": n, "position": n, "path": f"{n}.jpg", "collection_id": 1} for n in ids]
+        session.execute(insert(Item), items)
+        said = {"text": "A boat.", "origin": Origin.MODEL}
+        session.execute(insert(Caption), [{"item_id": number} | said for number in ids])
+        session.execute(update(Item).values(review_state=ReviewState.PENDING))
+        change = {"item_id": 1, "caption_id": 1, "action": "edited", "version": 1}
+        session.execute(insert(HistoryEntry), [{"id": number} | change for number in ids])
+        job = {"kind": JobKind.CAPTION, "collection_id": 1, "options": {"mode": "fill"}, "failed": 1}
+        session.execute(insert(Job), [{"id": number} | job for number in ids])
+        if one:
+            session.execute(insert(Chunk).values(job_id=1, number=0))
+        failed = {"job_id": 1, "chunk_number": 0, "state": JobItemState.FAILED, "error": "unreadable"}
+        session.execute(insert(JobItem), [{"item_id": number} | failed for number in ids])
+
+
+@contextmanager
+def counted(database: Database) -> Iterator[list[str]]:
+    statements: list[str] = []
+
+    def note(connection: object, cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    yield statements
+    event.remove(database.engine, "before_cursor_execute", note)
+
+
+@pytest.fixture
+def statements(app: APIFlask, admin: Visitor) -> Callable[[str], int]:
+    """A function that counts the statements behind one answer."""
+    database = app.extensions["recaption"].database
+
+    def count(address: str) -> int:
+        with counted(database) as found:
+            answer = admin.get(address)
+        assert answer.status_code in (200, 302), f"{address}: {answer.text}"
+        return len(found)
+
+    return count
+
+
+def test_every_answer_takes_as_many_statements_for_many_rows_as_for_few(
+    database: Database, statements: Callable[[str], int]
+) -> None:
+    grow(database, 1, FEW)
+    few = {address: statements(address) for address in ADDRESSES}
+    grow(database, FEW + 1, MANY)
+    many = {address: statements(address) for address in ADDRESSES}
+    assert many == few
+    assert min(few.values()) > 1
+    with database.reading() as session:
+        assert len(session.scalars(select(Item.id)).all()) == MANY
+
+
+def test_every_listing_without_a_name_in_its_address_is_watched(app: APIFlask) -> None:
+    """A new page or listing belongs into ADDRESSES."""
+    adapter = app.url_map.bind("localhost")
+    watched = {adapter.match(address.partition("?")[0])[0] for address in ADDRESSES}
+    once = (
+        "static",
+        "healthz",
+        "login",
+        "openapi",
+        "picture",
+        "original",
+        "export",
+        "captions.show",
+        "security",
+    )
+    listings = {
+        rule.endpoint
+        for rule in app.url_map.iter_rules()
+        if "GET" in (rule.methods or ()) and not any(word in rule.endpoint for word in once)
+    }
+    assert listings <= watched
