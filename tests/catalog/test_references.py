@@ -37,7 +37,8 @@ def imported(database: Database, blobs: BlobStore, decoder: DecodingProcess) -> 
     def run(folder: Path, collection: str = "Harbour", *, reference: bool = True) -> list[FileReport]:
         with database.writing() as session:
             held = {
-                one.collection.name: one.collection for one in collections.summaries(session, viewer=None).rows
+                one.collection.name: one.collection
+                for one in collections.summaries(session, viewer=None).rows
             }
             found = held.get(collection) or collections.create(session, name=collection, owner=None)
         arrival = arriving(folder, staging=blobs.folder / "staging", reference=reference)

@@ -15,6 +15,7 @@ from catalog.schema import (
     Collection,
     HistoryEntry,
     Image,
+    ImportedFile,
     Item,
     Job,
     JobItem,
@@ -24,11 +25,14 @@ from catalog.schema import (
     Origin,
     ReviewState,
     Role,
+    Upload,
     User,
+    utc_now,
 )
 from tests.dashboard.visitor import Visitor
 
 FEW, MANY = 10, 1000
+IMPORT = 5000
 ADDRESSES = [
     "/",
     "/?after=2",
@@ -39,6 +43,7 @@ ADDRESSES = [
     "/collections/1?q=boat&state=pending&after=5",
     "/collections/1/members",
     "/collections/1/members?after=105",
+    "/collections/1/duplicates",
     "/collections/1/review?state=pending",
     "/collections/1/review?q=boat",
     "/collections/1/delete",
@@ -59,6 +64,11 @@ ADDRESSES = [
     "/api/v1/collections/1/items",
     "/api/v1/collections/1/items?limit=500",
     "/api/v1/collections/1/items?q=boat&limit=500",
+    "/api/v1/collections/1/duplicates?limit=500",
+    "/imports/5000",
+    "/imports/5000?files=all&after=5",
+    "/api/v1/imports/5000/files?limit=500",
+    "/api/v1/imports/5000/uploads?limit=500",
     "/api/v1/items/5",
     "/api/v1/items/5/captions",
     "/api/v1/jobs",
@@ -82,7 +92,10 @@ def grow(database: Database, start: int, end: int) -> None:
         blobs = {"weights_sha256": "0", "description_sha256": "1", "description": {}}
         session.execute(insert(Checkpoint), [row | blobs for row in named])
         shape = {"format": "JPEG", "bytes": 1, "width": 1, "height": 1}
-        keys = [{"id": number, "sha256": f"{number:064}", "rendition": f"{number:064}"} for number in ids]
+        keys = [
+            {"id": number, "dhash": number // 2, "sha256": f"{number:064}", "rendition": f"{number:064}"}
+            for number in ids
+        ]
         session.execute(insert(Image), [row | shape for row in keys])
         items = [{"id": n, "image_id": n, "position": n, "path": f"{n}.jpg", "collection_id": 1} for n in ids]
         session.execute(insert(Item), items)
@@ -95,7 +108,18 @@ def grow(database: Database, start: int, end: int) -> None:
         session.execute(insert(Job), [{"id": number} | job for number in ids])
         if one:
             session.execute(insert(Chunk).values(job_id=1, number=0))
+            session.execute(insert(Job).values(id=IMPORT, kind=JobKind.IMPORT, collection_id=1, failed=1))
         failed = {"job_id": 1, "chunk_number": 0, "state": JobItemState.FAILED, "error": "unreadable"}
+        report = {
+            "job_id": IMPORT,
+            "path": "a.jpg",
+            "status": "corrupt",
+            "stored": False,
+            "detail": "no picture",
+        }
+        session.execute(insert(ImportedFile), [{"id": number} | report for number in ids])
+        upload = {"job_id": IMPORT, "path": "a.jpg", "length": 1, "expires_at": utc_now()}
+        session.execute(insert(Upload), [{"id": number, "key": f"{number:032}"} | upload for number in ids])
         session.execute(insert(JobItem), [{"item_id": number} | failed for number in ids])
 
 
@@ -152,6 +176,7 @@ def test_every_listing_without_a_name_in_its_address_is_watched(app: APIFlask) -
         "export",
         "captions.show",
         "security",
+        "report",
     )
     listings = {
         rule.endpoint
