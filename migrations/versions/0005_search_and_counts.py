@@ -96,11 +96,14 @@ POSTGRESQL_SEARCH = (
         state text;
     BEGIN
         SELECT collection_id INTO collection FROM items WHERE id = item;
+        IF collection IS NULL THEN
+            RETURN NULL;
+        END IF;
         SELECT to_tsvector('simple', left(search_fold(string_agg(text, ' ' ORDER BY id)), 100000)),
             CASE WHEN bool_or(captions.state = 'accepted') THEN 'accepted'
                 WHEN bool_or(captions.state = 'candidate') THEN 'pending' ELSE 'rejected' END
             INTO said, state FROM captions WHERE item_id = item;
-        IF collection IS NULL OR said IS NULL THEN
+        IF said IS NULL THEN
             RETURN NULL;
         END IF;
         RETURN said || array_to_tsvector(ARRAY['/c' || collection, '/' || state, '/b' || item / 16384])
