@@ -53,14 +53,14 @@ SERVER = "postgresql://postgres@127.0.0.1:5432/postgres"
 CHUNKS = 15  # a job of 1,000 items has that many whole ones
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--postgresql", default=SERVER, help="a server on which databases may be created")
     parser.add_argument("--postgresql-items", type=int, default=1_000_000, help="0: leave PostgreSQL out")
     parser.add_argument("--sqlite-items", type=int, default=100_000, help="0: leave SQLite out")
     parser.add_argument("--job-sizes", type=int, nargs="+", default=[1000, 10_000, 100_000])
     parser.add_argument("--runs", type=int, default=30)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     result: dict[str, Any] = {"machine": {"cores": os.cpu_count(), "python": platform.python_version()}}
     for name, count in (("sqlite", options.sqlite_items), ("postgresql", options.postgresql_items)):
         if count:
