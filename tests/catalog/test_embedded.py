@@ -55,7 +55,7 @@ def imported(database: Database, blobs: BlobStore, decoder: DecodingProcess) -> 
 
     def run(source: Path, collection: str = "Harbour") -> list[FileReport]:
         with database.writing() as session:
-            held = [summary.collection for summary in collections.summaries(session, viewer=None)]
+            held = [summary.collection for summary in collections.summaries(session, viewer=None).rows]
             found = next((one for one in held if one.name == collection), None)
             found = found or collections.create(session, name=collection, owner=None)
         arrival = arriving(source, staging=blobs.folder / "staging")
