@@ -237,7 +237,7 @@ def test_what_triggers_keep_is_there_again(
     database: Database, other: Database, blobs: BlobStore, collection_id: int, tmp_path: Path
 ) -> None:
     backup.back_up(database, blobs, tmp_path / "backup.tar")
-    backup.restore(other, BlobStore(tmp_path / "restored"), tmp_path / "backup.tar")
+    backup.restore(other, LocalBlobs(tmp_path / "restored"), tmp_path / "backup.tar")
     assert (hits(other, "boats"), hits(other, "rest")) == (1, 0)
     with other.writing() as session:
         collection = collections.by_name(session, "Harbour")
