@@ -234,7 +234,7 @@ def test_the_commands_carry_an_installation_to_another_home(
 
 
 def test_what_triggers_keep_is_there_again(
-    database: Database, other: Database, blobs: BlobStore, collection_id: int, tmp_path: Path
+    database: Database, other: Database, blobs: LocalBlobs, collection_id: int, tmp_path: Path
 ) -> None:
     backup.back_up(database, blobs, tmp_path / "backup.tar")
     backup.restore(other, LocalBlobs(tmp_path / "restored"), tmp_path / "backup.tar")
