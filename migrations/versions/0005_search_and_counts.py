@@ -10,7 +10,8 @@ depends_on = None
 # SQLite drops the triggers of a table that a batch operation rebuilds: a later revision that rebuilds `items`
 # or `captions` has to make them again.
 
-# One row an item: all its captions, and in `scope` the collection and the review state.
+# One row an item: all its captions, and in `scope` the collection and the review state, which is derived as
+# in `catalog.captions`.
 SQLITE_SEARCH = """
 CREATE VIRTUAL TABLE item_texts USING fts5(
     text, scope, prefix = '1 2 3 4',
@@ -20,14 +21,15 @@ CREATE VIRTUAL TABLE item_texts USING fts5(
 SQLITE_DOCUMENTS = """
 INSERT INTO item_texts (rowid, text, scope)
 SELECT items.id, group_concat(captions.text, ' '), 'c' || items.collection_id || ' ' || CASE
-    WHEN max(captions.state = 'accepted') THEN 'accepted'
+    WHEN max(captions.state = 'accepted' AND captions.kind = 'caption') THEN 'accepted'
     WHEN max(captions.state = 'candidate') THEN 'pending'
-    ELSE 'rejected' END
+    WHEN max(captions.state = 'rejected' AND captions.kind = 'caption') THEN 'rejected'
+    ELSE 'uncaptioned' END
 FROM items JOIN captions ON captions.item_id = items.id
 """
 SQLITE_TRIGGERS = {
     "search_inserted": ("AFTER INSERT ON captions", ("NEW",)),
-    "search_updated": ("AFTER UPDATE OF text, state, item_id ON captions", ("OLD", "NEW")),
+    "search_updated": ("AFTER UPDATE OF text, state, kind, item_id ON captions", ("OLD", "NEW")),
     "search_deleted": ("AFTER DELETE ON captions", ("OLD",)),
 }
 SQLITE_COUNTS = (
@@ -100,8 +102,10 @@ POSTGRESQL_SEARCH = (
             RETURN NULL;
         END IF;
         SELECT to_tsvector('simple', left(search_fold(string_agg(text, ' ' ORDER BY id)), 100000)),
-            CASE WHEN bool_or(captions.state = 'accepted') THEN 'accepted'
-                WHEN bool_or(captions.state = 'candidate') THEN 'pending' ELSE 'rejected' END
+            CASE WHEN bool_or(captions.state = 'accepted' AND captions.kind = 'caption') THEN 'accepted'
+                WHEN bool_or(captions.state = 'candidate') THEN 'pending'
+                WHEN bool_or(captions.state = 'rejected' AND captions.kind = 'caption') THEN 'rejected'
+                ELSE 'uncaptioned' END
             INTO said, state FROM captions WHERE item_id = item;
         IF said IS NULL THEN
             RETURN NULL;
@@ -154,7 +158,7 @@ POSTGRESQL_SEARCH = (
     $$
     """,
     """
-    CREATE TRIGGER search_changed AFTER INSERT OR DELETE OR UPDATE OF text, state, item_id ON captions
+    CREATE TRIGGER search_changed AFTER INSERT OR DELETE OR UPDATE OF text, state, kind, item_id ON captions
     FOR EACH ROW EXECUTE FUNCTION index_caption()
     """,
 )

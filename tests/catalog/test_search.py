@@ -1,6 +1,7 @@
 """Text search: the same on both databases, kept in step by the database itself."""
 
 from collections.abc import Callable
+from itertools import combinations, product
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from catalog import captions, collections, items, search
 from catalog.database import Database
-from catalog.schema import Caption, CaptionState, Collection, Item, Origin, ReviewState
+from catalog.schema import Caption, CaptionKind, CaptionState, Collection, Item, Origin, ReviewState
 from catalog.search import Search
 
 Filled = Callable[..., tuple[int, list[int], int]]
@@ -136,6 +137,26 @@ def test_a_search_stays_in_its_collection_and_state(
     assert found(session, collection, "harbour", state=ReviewState.ACCEPTED) == []
     other = session.get_one(Collection, other_id)
     assert found(session, other, "harbour", state=ReviewState.ACCEPTED) == [0]
+
+
+def test_the_index_knows_the_states_that_items_have(session: Session, filled: Filled) -> None:
+    # Whatever kinds of texts in whatever states an item holds, one or two of them.
+    one = [*product(CaptionKind, CaptionState)]
+    held = [*((text,) for text in one), *combinations(one, 2)]
+    collection_id, item_ids, _ = filled(session, len(held))
+    for item_id, texts in zip(item_ids, held, strict=True):
+        for kind, state in texts:
+            caption = Caption(item_id=item_id, text="Boats", kind=kind, state=state, origin=Origin.IMPORTED)
+            session.add(caption)
+    session.flush()
+    captions.refresh_review_state(session, item_ids)
+    session.expire_all()
+    collection = session.get_one(Collection, collection_id)
+    for state in ReviewState:
+        expected = session.scalars(select(Item.id).where(Item.review_state == state).order_by(Item.id)).all()
+        page = items.page(session, collection, q="boats", state=state)
+        assert [listed.item.id for listed in page.items] == list(expected)
+        assert expected
 
 
 def test_every_way_of_writing_is_noticed(session: Session, collection: Collection) -> None:
