@@ -52,7 +52,7 @@ def test_the_model_card_names_the_shipped_weights(description: Description) -> N
 
 
 def test_it_says_what_it_was_made_of_and_what_it_may_be_used_for(description: Description) -> None:
-    assert description.name == "starter-3"
+    assert description.name == "starter-4"
     assert "research" in description.licence.lower()
     assert "Apache-2.0" in description.licence
     assert description.lineage["training_photos"] == 6000
@@ -61,9 +61,9 @@ def test_it_says_what_it_was_made_of_and_what_it_may_be_used_for(description: De
 def test_it_is_as_good_as_it_was_asked_to_be(description: Description) -> None:
     measured = description.scores
     assert (measured["split"], measured["n"], measured["beam_size"]) == ("dev", 1000, 3)
-    assert measured["scores"]["bleu1"] >= 0.66
-    assert measured["scores"]["bleu4"] >= 0.225
-    assert measured["scores"]["cider"] >= 0.53
+    assert measured["scores"]["bleu1"] >= 0.665
+    assert measured["scores"]["bleu4"] >= 0.23
+    assert measured["scores"]["cider"] >= 0.54
 
 
 def test_it_says_what_is_on_photographs(predictor: Predictor, packaged: list[np.ndarray]) -> None:
