@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 import click
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from catalog import (
@@ -338,11 +339,14 @@ def _source(given: str, settings: Settings) -> Path | Bucket:
 
 
 def _collection_id(database: Database, name: str) -> int:
-    with database.writing() as session:
-        try:
+    """The collection of this name, made where there is none yet."""
+    # Another import may make it in the same moment; then it is there at the second look.
+    with suppress(IntegrityError), database.writing() as session:
+        with suppress(NotFound):
             return collections.by_name(session, name).id
-        except NotFound:
-            return collections.create(session, name=name, owner=None).id
+        return collections.create(session, name=name, owner=None).id
+    with database.reading() as session:
+        return collections.by_name(session, name).id
 
 
 def _wait_for(database: Database, job_id: int, total: int) -> None:
