@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -15,19 +14,9 @@ from catalog import workers
 from catalog.database import Database
 from catalog.settings import Settings, child_environment
 from dashboard.installation import is_taken
+from tests.serving import is_healthy
 
 RECAPTION = Path(sys.executable).with_name("recaption")
-
-
-def answers(port: int) -> bool:
-    connection = HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("GET", "/healthz")
-        return connection.getresponse().status == 200
-    except OSError:
-        return False
-    finally:
-        connection.close()
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
@@ -50,7 +39,7 @@ def served(settings: Settings, free_port: int) -> Iterator[subprocess.Popen[byte
     variables = child_environment(RECAPTION_HOME=str(settings.home))
     with (settings.home / "serve.log").open("wb") as log:
         process = subprocess.Popen(command, env=variables, stdout=log, stderr=log)
-    wait_for(lambda: answers(free_port))
+    wait_for(lambda: is_healthy(free_port))
     yield process
     process.kill()
     process.wait()
@@ -69,7 +58,7 @@ def test_what_dies_comes_back_and_all_ends_together(
         assert first
         os.killpg(first, signal.SIGKILL)
         wait_for(lambda command=command, first=first: child_of(served, command) not in (None, first))
-    wait_for(lambda: answers(free_port))
+    wait_for(lambda: is_healthy(free_port))
     wait_for(alive)
 
     served.send_signal(signal.SIGTERM)
