@@ -156,6 +156,8 @@ def remove(session: Session, collection: Collection, *, user: User | None) -> li
     # Workers lock chunks before items: taking the chunks first keeps clear of them.
     fence(session, Chunk.job_id.in_(its_jobs))
     uploads = select(Upload.id).where(Upload.job_id.in_(its_jobs))
+    # Held, so that no part comes whose blob would be overlooked.
+    session.execute(uploads.with_for_update())
     parts = session.scalars(select(UploadPart.sha256).where(UploadPart.upload_id.in_(uploads))).all()
     session.add(Tombstone(kind="collection", name=collection.name, user_id=user.id if user else None))
     session.execute(delete(Collection).where(Collection.id == collection.id))

@@ -195,15 +195,22 @@ def _ingest_one(
             # Locked, so that neither the collection nor its pictures go while the item comes.
             if session.get(Collection, collection_id, with_for_update={"key_share": True}) is None:
                 raise NotFound(f"there is no collection {collection_id}; it was deleted during the import")
+            _lock_item(session, collection_id, measured.sha256, file.path)
             image, known = _image(session, measured, rendition, stored=not file.referenced)
+            if image.rendition != rendition and not blobs.exists(image.rendition):
+                image.rendition = rendition
             if not (blobs.exists(rendition) and (blobs.exists(image.sha256) or not image.stored)):
                 # A deletion of the same picture came between; store it again under the lock.
                 _put(blobs, measured, file.source, original=image.stored)
             item, report = _item(session, collection_id, image, measured, file, known)
-            return _with_captions(session, item, file.given, measured, report, user)
+            report = _with_captions(session, item, file.given, measured, report, user)
     except BaseException:
         remove_blobs(database, blobs, [measured.sha256, rendition])
         raise
+    if image.rendition != rendition:
+        # An older release made another one of the same picture, which stays.
+        remove_blobs(database, blobs, [rendition])
+    return report
 
 
 def _measured(decoder: DecodingProcess, file: Incoming, sidecar: Path | None = None) -> Measured:
@@ -234,6 +241,13 @@ def _put(blobs: BlobStore, measured: Measured, source: Path, *, original: bool) 
 
 def _changed(source: Path) -> CorruptPicture:
     return CorruptPicture(f"{source.name} changed while it was imported; import it again")
+
+
+def _lock_item(session: Session, collection_id: int, sha256: str, path: str) -> None:
+    """Hold the item that the file may have already, before its image, as those who delete it do."""
+    known = select(Item.id).join(Image, Image.id == Item.image_id)
+    here = (Item.collection_id == collection_id, Item.path == path, Image.sha256 == sha256)
+    session.execute(known.where(*here).with_for_update(of=Item))
 
 
 def _image(session: Session, measured: Measured, rendition: str, *, stored: bool) -> tuple[Image, bool]:

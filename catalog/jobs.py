@@ -65,6 +65,15 @@ def touched_by_people() -> ColumnElement[bool]:
     )
 
 
+def holds_work_of_people() -> ColumnElement[bool]:
+    """Whether deleting an item would lose anything that people did on it, whatever the kind of text.
+
+    What only came along with a picture and stands in it still is no such work.
+    """
+    theirs = or_(Caption.origin.not_in((Origin.MODEL, Origin.IMPORTED)), Caption.version > 1)
+    return or_(touched_by_people(), exists().where(Caption.item_id == Item.id, theirs))
+
+
 def may_write(mode: str) -> ColumnElement[bool]:
     """The items that a caption job of this mode writes to: asked at the start and again when writing."""
     conditions: dict[str, ColumnElement[bool]] = {

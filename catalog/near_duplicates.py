@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from catalog import hamming, items
 from catalog.errors import Conflict
-from catalog.jobs import touched_by_people
+from catalog.jobs import holds_work_of_people
 from catalog.schema import Caption, Collection, Image, Item, User
 from pictures.fingerprint import FLAT
 
@@ -133,7 +133,7 @@ def skip(session: Session, item: Item, *, user: User | None, confirmed: bool = F
     Raises Conflict for an item on which people worked, unless that its captions go too is `confirmed`.
     """
     items.lock(session, item.id)
-    if not confirmed and session.scalar(select(Item.id).where(Item.id == item.id, touched_by_people())):
+    if not confirmed and session.scalar(select(Item.id).where(Item.id == item.id, holds_work_of_people())):
         raise Conflict(
             f"people worked on {item.path!r} (item {item.id}); confirm that its captions are deleted with it"
         )
@@ -188,7 +188,7 @@ def _twins(session: Session, item_ids: Sequence[int]) -> dict[int, Twin]:
     for start in range(0, len(item_ids), ITEMS_AT_A_TIME):
         some = item_ids[start : start + ITEMS_AT_A_TIME]
         captions = items.leading_captions(session, some)
-        touched = set(session.scalars(select(Item.id).where(Item.id.in_(some), touched_by_people())))
+        touched = set(session.scalars(select(Item.id).where(Item.id.in_(some), holds_work_of_people())))
         query = select(Item).where(Item.id.in_(some)).options(joinedload(Item.image))
         for item in session.scalars(query):
             twins[item.id] = Twin(item, captions.get(item.id), identical=False, touched=item.id in touched)

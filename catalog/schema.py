@@ -401,7 +401,7 @@ class Upload(Base):
     """A file on its way into a collection, received in parts until all its bytes are here.
 
     `key` is what its address holds. `lease_expires` is in seconds of the database's clock: until then the
-    process that imports it has it to itself.
+    process that imports it has it to itself. `attempts` counts those since the last report of a file.
     """
 
     __tablename__ = "uploads"
@@ -415,6 +415,7 @@ class Upload(Base):
     received: Mapped[int] = mapped_column(BigInteger, default=0)
     state: Mapped[UploadState] = mapped_column(word(UploadState), default=UploadState.RECEIVING)
     lease_expires: Mapped[float | None] = mapped_column(Float(53))
+    attempts: Mapped[int] = mapped_column(default=0)
     expires_at: Mapped[datetime]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
@@ -433,7 +434,7 @@ class ImportedFile(Base):
     """What became of one file of an import: `status` says it in a word, `detail` in a sentence."""
 
     __tablename__ = "imported_files"
-    __table_args__ = (Index(None, "job_id", "stored", "id"), NEVER_REUSE_IDS)
+    __table_args__ = (Index(None, "job_id", "stored", "id"), Index(None, "job_id", "id"), NEVER_REUSE_IDS)
 
     id: Mapped[int] = mapped_column(Identity, primary_key=True)
     job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))

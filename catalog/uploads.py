@@ -3,15 +3,16 @@
 import secrets
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import IO
+from typing import IO, Any
 
 from sqlalchemy import Select, and_, delete, exists, or_, select, update
 from sqlalchemy.orm import Session
 
+from catalog import jobs
 from catalog.blobs import BlobStore
 from catalog.collections import visible_to
 from catalog.database import Database, lock_content
-from catalog.errors import Conflict, InvalidInput, NotFound, UploadOverrun
+from catalog.errors import Conflict, InvalidInput, NotAllowed, NotFound, UploadOverrun
 from catalog.ingest import remove_blobs
 from catalog.items import next_position
 from catalog.jobs import UNFINISHED
@@ -21,6 +22,7 @@ from catalog.schema import (
     Job,
     JobKind,
     JobState,
+    Role,
     Upload,
     UploadPart,
     UploadState,
@@ -58,6 +60,7 @@ def start_import(
             "together": together,
             "announced": files,
             "behind": next_position(session, collection.id),
+            "first": None,
         },
         total=files,
         started_at=utc_now(),
@@ -88,6 +91,17 @@ def current_import(session: Session, collection: Collection, *, user: User | Non
     return job
 
 
+def own(session: Session, import_id: int, *, user: User) -> Job:
+    """An import that the user may go on with: one of his own, and for admins any.
+
+    Raises NotFound as `jobs.get` does, NotAllowed for somebody else's.
+    """
+    job = jobs.get(session, import_id, viewer=user, kind=JobKind.IMPORT)
+    if user.role is not Role.ADMIN and job.user_id != user.id:
+        raise NotAllowed(f"import {import_id} is somebody else's; ask whoever began it, or an admin")
+    return job
+
+
 def close(session: Session, job: Job) -> None:
     """No more files will come: the import ends with the last one that is here."""
     lock_import(session, job)
@@ -105,6 +119,8 @@ def begin(session: Session, job: Job, *, path: str, length: int) -> Upload:
     lock_import(session, job)
     if job.state not in UNFINISHED:
         raise Conflict(f"import {job.id} has ended already ({job.state}); begin another one")
+    if job.options["together"] and not job.options["open"]:
+        raise Conflict(f"import {job.id} is closed: all its files were there; begin another one")
     upload = Upload(
         key=secrets.token_hex(16),
         job_id=job.id,
@@ -117,6 +133,9 @@ def begin(session: Session, job: Job, *, path: str, length: int) -> Upload:
     if not job.options["announced"]:
         job.total += 1
     session.flush()
+    if job.options["first"] is None:
+        job.options = {**job.options, "first": upload.id}
+        session.flush()
     return upload
 
 
@@ -190,15 +209,14 @@ def forget_parts(session: Session, upload_ids: Sequence[int]) -> list[str]:
 
 def expire(database: Database, blobs: BlobStore) -> None:
     """Collect what nobody went on with: parts of old uploads, and imports that were never closed."""
-    while True:
+    while _is_any(database, _useless().limit(1)):
         with database.writing() as session:
-            expired, keys = _expire_some(session)
+            keys = _expire_some(session)
         remove_blobs(database, blobs, keys)
-        if not expired:
-            break
-    with database.writing() as session:
-        for job in session.scalars(_abandoned()):
-            close(session, job)
+    if _is_any(database, _abandoned().limit(1)):
+        with database.writing() as session:
+            for job in session.scalars(_abandoned()):
+                close(session, job)
 
 
 def lock_import(session: Session, job: Job) -> None:
@@ -219,9 +237,9 @@ def end_if_complete(session: Session, job: Job) -> None:
 
 def item_path(name: str | None) -> str:
     """The path under which an uploaded file is known: relative, and never upwards."""
-    slashed = storable(name or "").replace("\\", "/")
+    slashed = storable(name or "").replace("\\", "/")[-PATH_LENGTH:]
     parts = [part for part in slashed.split("/") if part not in ("", ".", "..")]
-    return "/".join(parts)[-PATH_LENGTH:].lstrip("/") or "unnamed"
+    return "/".join(parts) or "unnamed"
 
 
 def _parts(stream: IO[bytes]) -> Iterator[bytes]:
@@ -263,27 +281,41 @@ def _keep(
         raise
 
 
-def _expire_some(session: Session) -> tuple[int, list[str]]:
+def _is_any(database: Database, query: Select[Any]) -> bool:
+    """Whether there is anything to do, asked without holding off those who write."""
+    with database.reading() as session:
+        return session.scalars(query).first() is not None
+
+
+def _useless() -> Select[Upload]:
+    """Uploads whose parts nobody will ask for any more."""
     has_parts = exists().where(UploadPart.upload_id == Upload.id)
-    cancelled = Job.state == JobState.CANCELLED
     old = and_(Upload.expires_at < utc_now(), Upload.state != UploadState.WAITING)
-    useless = (
+    return (
         select(Upload)
         .join(Job, Job.id == Upload.job_id)
-        .where(or_(Upload.state == UploadState.RECEIVING, has_parts), or_(old, cancelled))
+        .where(
+            or_(Upload.state == UploadState.RECEIVING, has_parts), or_(old, Job.state == JobState.CANCELLED)
+        )
         .order_by(Upload.id)
-        .limit(EXPIRED_AT_A_TIME)
-        .with_for_update(of=Upload, skip_locked=True)
     )
-    uploads = session.scalars(useless).all()
+
+
+def _expire_some(session: Session) -> list[str]:
+    """Give some uploads up; returns the blobs that they leave behind."""
+    some = _useless().limit(EXPIRED_AT_A_TIME).with_for_update(of=Upload, skip_locked=True)
+    uploads = session.scalars(some).all()
     for upload in uploads:
         if upload.state is UploadState.RECEIVING:
             _report_unfinished(session, upload)
         upload.state = UploadState.EXPIRED
-    return len(uploads), forget_parts(session, [upload.id for upload in uploads])
+    return forget_parts(session, [upload.id for upload in uploads])
 
 
 def _report_unfinished(session: Session, upload: Upload) -> None:
+    counted = update(Job).where(Job.id == upload.job_id, Job.state != JobState.CANCELLED)
+    if session.scalar(counted.values(failed=Job.failed + 1).returning(Job.id)) is None:
+        return
     detail = f"{upload.received:,} of {upload.length:,} bytes came before the upload expired; send it again"
     session.add(
         ImportedFile(
@@ -295,7 +327,6 @@ def _report_unfinished(session: Session, upload: Upload) -> None:
             detail=detail,
         )
     )
-    session.execute(update(Job).where(Job.id == upload.job_id).values(failed=Job.failed + 1))
 
 
 def _abandoned() -> Select[Job]:

@@ -5,7 +5,7 @@ from typing import cast
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from catalog import collections, jobs
+from catalog import collections, jobs, uploads
 from catalog.imports import reports
 from catalog.imports.claims import retry as retry_failed
 from catalog.schema import JobKind
@@ -38,7 +38,7 @@ def show(import_id: int) -> ResponseReturnValue:
 @blueprint.post("/<int:import_id>/retry")
 def retry(import_id: int) -> ResponseReturnValue:
     session = current_session()
-    retry_failed(session, jobs.get(session, import_id, viewer=viewer(), kind=JobKind.IMPORT))
+    retry_failed(session, uploads.own(session, import_id, user=viewer()))
     commit()
     services().importer.wake()
     return redirect(url_for(".show", import_id=import_id), 303)

@@ -17,6 +17,8 @@ from pictures.errors import PictureError
 Reader = Callable[..., Rows]
 
 MISSING = "missing"
+# A file of captions is read as a whole; COCO's for 120,000 photos has 90 MiB.
+LONGEST_CAPTIONS = 256 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ def _with_texts(files: Sequence[Incoming], captions: Path | None, captioned_by: 
         unread = set(texts.values())
         return _joined([file for file in files if file.path not in unread], rows)
     with known.local() as path:
+        _refuse_too_long(known, path)
         reader = _reader(path)
         photos = [file for file in files if not _is_text_of(file, known, reader)]
         return _joined(photos, reader(path, captioned_by=captioned_by))
@@ -172,10 +175,20 @@ def _has_captions(file: Incoming) -> bool:
     try:
         with file.local() as path:
             if path.suffix == ".json":
+                _refuse_too_long(file, path)
                 return coco.has_captions(path)
             return path.suffix != ".txt" or _is_flickr8k(path)
     except PictureError:  # It cannot be unpacked, and so its report will say.
         return False
+
+
+def _refuse_too_long(file: Incoming, local: Path) -> None:
+    length = local.stat().st_size
+    if length > LONGEST_CAPTIONS:
+        raise InvalidInput(
+            f"{file.path} has {length >> 20} MiB; captions are read from files of up to "
+            f"{LONGEST_CAPTIONS >> 20} MiB, so split it"
+        )
 
 
 def _reader(file: Path) -> Reader:

@@ -32,13 +32,15 @@ WORKABLE = (JobState.QUEUED, JobState.RUNNING)
 class Held:
     """Uploads of one import that this process has to itself until `lease` on the database's clock.
 
-    The first of them carries the lease for all. `behind` is the collection's end when the import began.
+    The first of them carries the lease for all. The id of an upload and `place` are its position in the
+    collection. `attempts` counts claims, this one too, since the last report.
     """
 
     job_id: int
     collection_id: int
-    behind: int
+    place: int
     together: bool
+    attempts: int
     user: User | None
     uploads: Sequence[Upload]
     lease: float
@@ -62,14 +64,16 @@ def claim(session: Session) -> Held | None:
     if job.options["together"]:
         query = select(Upload).where(Upload.job_id == job.id, Upload.state == UploadState.WAITING)
         uploads = list(session.scalars(query.order_by(Upload.id)))
-    taken = update(Upload).where(Upload.id == upload.id).values(lease_expires=database_clock() + LEASE)
-    lease = session.scalars(taken.returning(Upload.lease_expires)).one()
+    taken = update(Upload).where(Upload.id == upload.id)
+    values = {"lease_expires": database_clock() + LEASE, "attempts": Upload.attempts + 1}
+    lease = session.scalars(taken.values(values).returning(Upload.lease_expires)).one()
     user = session.get(User, job.user_id) if job.user_id else None
     return Held(
         job_id=job.id,
         collection_id=cast(int, job.collection_id),
-        behind=job.options["behind"],
+        place=job.options["behind"] - job.options["first"],
         together=job.options["together"],
+        attempts=upload.attempts + 1,
         user=user,
         uploads=uploads,
         lease=cast(float, lease),
@@ -78,7 +82,10 @@ def claim(session: Session) -> Held | None:
 
 def record(session: Session, held: Held, upload_id: int, report: FileReport) -> None:
     """Keep a file's report and count it. Raises StaleToken when the upload is no longer ours."""
-    prove(session, held)
+    # The import's row comes first, as for all who delete or end one.
+    counter = {"done": Job.done + 1} if report.stored else {"failed": Job.failed + 1}
+    session.execute(update(Job).where(Job.id == held.job_id).values(counter))
+    prove(session, held, attempts=0)
     session.add(
         ImportedFile(
             job_id=held.job_id,
@@ -90,8 +97,6 @@ def record(session: Session, held: Held, upload_id: int, report: FileReport) -> 
             item_id=report.item_id,
         )
     )
-    counter = {"done": Job.done + 1} if report.stored else {"failed": Job.failed + 1}
-    session.execute(update(Job).where(Job.id == held.job_id).values(counter))
 
 
 def finish(session: Session, held: Held) -> list[str]:
@@ -99,15 +104,17 @@ def finish(session: Session, held: Held) -> list[str]:
 
     Files that failed keep their parts for a while, to be tried again. Raises StaleToken.
     """
-    job = session.get_one(Job, held.job_id)
-    lock_import(session, job)
+    job = session.get(Job, held.job_id, with_for_update=True)
     prove(session, held)
+    if job is None:
+        raise StaleToken(f"import {held.job_id} was deleted with its collection")
     failed = set(session.scalars(_reports_of(held, ImportedFile.upload_id).where(~ImportedFile.stored)))
     # Where captions are in another file than their photos, all stay for those that are tried again.
     done = [] if failed and held.together else [one.id for one in held.uploads if one.id not in failed]
     keys = forget_parts(session, done)
     imported = update(Upload).where(Upload.state == UploadState.WAITING, _its_uploads(held))
-    session.execute(imported.values(state=UploadState.IMPORTED, lease_expires=None))
+    kept_until = utc_now() + LIFETIME
+    session.execute(imported.values(state=UploadState.IMPORTED, lease_expires=None, expires_at=kept_until))
     end_if_complete(session, job)
     return keys
 
@@ -125,7 +132,7 @@ def retry(session: Session, job: Job) -> int:
     kept = and_(Upload.job_id == job.id, here)
     of_failed = Upload.id.in_(select(ImportedFile.upload_id).where(failed))
     again = update(Upload).where(kept if job.options["together"] else and_(kept, of_failed))
-    session.execute(again.values(state=UploadState.WAITING, expires_at=utc_now() + LIFETIME))
+    session.execute(again.values(state=UploadState.WAITING, attempts=0))
     reports = delete(ImportedFile).where(failed, ImportedFile.upload_id.in_(select(Upload.id).where(kept)))
     count = cast(CursorResult[Any], session.execute(reports)).rowcount
     if count == 0:
@@ -167,8 +174,11 @@ def _claimable() -> ColumnElement[bool]:
     return and_(Upload.state == UploadState.WAITING, Job.state.in_(WORKABLE), free, or_(alone, complete))
 
 
-def prove(session: Session, held: Held) -> None:
-    """Renew the lease as the first statement of whatever is written. Raises StaleToken when it is lost."""
+def prove(session: Session, held: Held, **values: int) -> None:
+    """Renew the lease ahead of whatever is written. Raises StaleToken when it is lost.
+
+    `values` are set on the upload that carries it.
+    """
     lease = session.scalar(
         update(Upload)
         .where(
@@ -176,7 +186,7 @@ def prove(session: Session, held: Held) -> None:
             Upload.lease_expires == held.lease,
             exists().where(Job.id == held.job_id, Job.state.in_(WORKABLE)),
         )
-        .values(lease_expires=database_clock() + LEASE)
+        .values(lease_expires=database_clock() + LEASE, **values)
         .returning(Upload.lease_expires)
     )
     if lease is None:

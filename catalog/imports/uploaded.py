@@ -1,5 +1,6 @@
 """What was uploaded, imported: put together from its parts, each file's report kept as it comes."""
 
+import shutil
 import tempfile
 import time
 from collections import Counter
@@ -13,7 +14,7 @@ from sqlalchemy import select, update
 
 from catalog.blobs import BlobStore
 from catalog.database import Database
-from catalog.errors import InvalidInput, MissingBlob, StaleToken
+from catalog.errors import InvalidInput, MissingBlob, NotFound, StaleToken
 from catalog.imports.arrivals import Arrival, arriving, is_zip, with_captions
 from catalog.imports.claims import Held, claim, finish, prove, record, recorded
 from catalog.ingest import FileReport, Incoming, ingest, remove_blobs, staged_name
@@ -24,6 +25,10 @@ from pictures.sandbox import DecodingProcess
 Arrived = TypeVar("Arrived", Incoming, FileReport)
 
 RENEWED = 15.0  # seconds between two renewals while a large file is put together
+ATTEMPTS = 3  # without a report, as of a file that ends whichever process reads it
+GIVEN_UP = f"its import broke off {ATTEMPTS} times; the server's log says why"
+STAGED = ("upload-*", "zip-*", "url-*", "s3-*")
+STAGED_AT_MOST = 2 * 24 * 3600.0  # seconds; what a killed process left behind is older
 
 
 @dataclass(frozen=True)
@@ -52,10 +57,19 @@ def import_next(database: Database, blobs: BlobStore, decoder: DecodingProcess, 
         held = claim(session)
     if held is None:
         return False
-    # When the import was cancelled or taken over by another process, nothing is left to do here.
-    with suppress(StaleToken):
+    # When it was cancelled, deleted or taken over by another process, nothing is left to do here.
+    with suppress(StaleToken, NotFound):
         Importing(database, blobs, decoder, staging, held).run()
     return True
+
+
+def sweep(staging: Path) -> None:
+    """Remove what killed processes staged and left behind."""
+    for pattern in STAGED:
+        for folder in staging.glob(pattern):
+            with suppress(FileNotFoundError):
+                if folder.stat().st_mtime < time.time() - STAGED_AT_MOST:
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -101,6 +115,10 @@ class Importing:
 
     def _reports(self) -> Iterator[tuple[int, FileReport]]:
         """What becomes of each file that has no report yet, with the upload that it came in."""
+        if self.held.attempts > ATTEMPTS:
+            for upload in self.held.uploads:
+                yield upload.id, FileReport(upload.path, RefusedPicture.reason, None, GIVEN_UP)
+            return
         with self.database.reading() as session:
             known = recorded(session, self.held)
         files = [
@@ -134,7 +152,7 @@ class Importing:
 
     def _position(self) -> int | None:
         """Files stand in the order in which they were announced, whichever is here first."""
-        return None if self.held.together else self.held.behind + self.held.uploads[0].id
+        return None if self.held.together else self.held.place + self.held.uploads[0].id
 
     def _expect(self, more: int) -> None:
         """A zip counted as one file until it was opened."""

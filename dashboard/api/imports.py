@@ -39,7 +39,7 @@ def create(collection_id: int, json_data: dict[str, Any]) -> Job:
 @blueprint.output(JobOut)
 def close(import_id: int) -> Job:
     """Say that no more files will come: the import ends with the last one that is here."""
-    job = asked_for(import_id)
+    job = uploads.own(current_session(), import_id, user=viewer())
     uploads.close(current_session(), job)
     commit()
     services().importer.wake()
@@ -50,7 +50,7 @@ def close(import_id: int) -> Job:
 @blueprint.output(JobOut)
 def retry(import_id: int) -> Job:
     """Import again what failed, from the bytes that are still here."""
-    job = asked_for(import_id)
+    job = uploads.own(current_session(), import_id, user=viewer())
     retry_failed(current_session(), job)
     commit()
     services().importer.wake()

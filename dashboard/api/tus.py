@@ -15,7 +15,7 @@ from werkzeug.http import http_date
 from catalog import collections, jobs, uploads
 from catalog.errors import NotFound
 from catalog.ingest import remove_blobs
-from catalog.schema import Collection, Job, JobKind, Upload
+from catalog.schema import Collection, Job, JobKind, Upload, UploadState
 from dashboard.security import viewer
 from dashboard.services import services
 from dashboard.session import commit, current_session
@@ -69,7 +69,8 @@ def create(collection_id: int) -> ResponseReturnValue:
         length=_number("Upload-Length"),
     )
     commit()
-    services().importer.wake()
+    if upload.state is UploadState.WAITING:
+        services().importer.wake()
     address = url_for(".head", key=upload.key)
     return "", 201, {"Location": address, **_expiry(upload)}
 
@@ -97,9 +98,11 @@ def append(key: str) -> ResponseReturnValue:
     with database.reading() as session:
         uploads.check_room(uploads.get(session, key, user=viewer()), offset, request.content_length or 0)
     uploads.receive(database, services().blobs, key, user=viewer(), offset=offset, stream=request.stream)
-    services().importer.wake()
     with database.reading() as session:
-        return "", 204, _standing(uploads.get(session, key, user=viewer()))
+        upload = uploads.get(session, key, user=viewer())
+    if upload.state is UploadState.WAITING:
+        services().importer.wake()
+    return "", 204, _standing(upload)
 
 
 @blueprint.delete("/uploads/<key>")
@@ -115,7 +118,7 @@ def _import(collection: Collection, name: str | None) -> Job:
     """The import that the client names, or the one for clients that name none."""
     if name is None:
         return uploads.current_import(current_session(), collection, user=viewer())
-    if not (name.isascii() and name.isdecimal()):
+    if not _is_number(name):
         abort(400, f"import is {name!r:.60}; it must be the number of an import")
     job = jobs.get(current_session(), int(name), viewer=viewer(), kind=JobKind.IMPORT)
     if (job.collection_id, job.user_id) != (collection.id, viewer().id):
@@ -144,6 +147,10 @@ def _metadata(header: str) -> dict[str, str]:
 
 def _number(header: str) -> int:
     value = request.headers.get(header, "")
-    if not (value.isascii() and value.isdecimal()):
-        abort(400, f"{header} is {value!r}; it must be a whole number")
+    if not _is_number(value):
+        abort(400, f"{header} is {value!r:.60}; it must be a whole number")
     return int(value)
+
+
+def _is_number(value: str) -> bool:
+    return value.isascii() and value.isdecimal() and len(value) < 19

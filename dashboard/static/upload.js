@@ -5,8 +5,10 @@ import { send } from "./api.js";
 const PIECE = 8 * 2 ** 20; // bytes; no more is sent again after a break
 const LANES = 4; // files on their way at a time
 const PATIENCE = 30 * 60; // seconds to wait for a server that is away or full
+const FULL = new Set([503, 507]);
 const FAILURES = 5; // of one piece, while the server answers
-const PERIOD = 1000; // milliseconds between two looks at the import
+const PERIOD = 1; // seconds between two looks at the import
+const FORSAKEN = 15; // seconds without a look, behind which another tab may go on with an import
 const ENDED = new Set(["done", "failed", "cancelled"]);
 // Files that may hold captions: with one of these, nothing is imported before everything is there.
 const TEXTS = /\.(csv|json|jsonl|txt|xmp)$/i;
@@ -20,8 +22,8 @@ const status = panel.querySelector("[role=status]");
 const report = document.querySelector("[data-upload-report]");
 const retry = report.querySelector("[data-retry]");
 const everything = report.querySelector("[data-everything]");
-const { collection, tus, imports } = adder.dataset;
-const REMEMBERED = `import into ${collection}`;
+const { collection, user, tus, imports } = adder.dataset;
+const REMEMBERED = `import of ${user} into ${collection}`;
 let busy = false;
 let announced = Promise.resolve();
 let current = null; // the import that the page speaks of
@@ -37,6 +39,7 @@ adder.addEventListener("drop", async (event) => {
 retry.addEventListener("click", tryAgain);
 window.addEventListener("dragenter", () => { adder.closest("details").open = true; });
 window.addEventListener("beforeunload", (event) => { if (busy) event.preventDefault(); });
+window.addEventListener("pagehide", () => { if (busy) remember({ seen: 0 }); });
 
 function uploadChosen() {
   upload([...chooser.files].map((file) => ({ file, path: file.webkitRelativePath || file.name })));
@@ -52,10 +55,11 @@ async function upload(files) {
     current = await importFor(files);
     const here = current.resumed ? await uploadsOf(current.id) : new Map();
     const watching = watch(current.id, progress);
+    watching.catch(() => {}); // it is awaited below
     await inLanes(files, (entry) => uploadFile(entry, here.get(entry.path), progress));
-    await patiently(() => send("POST", `/api/v1/imports/${current.id}/close`));
+    await patiently(() => send("POST", `/api/v1/imports/${current.id}/close`), progress);
     localStorage.removeItem(REMEMBERED);
-    finish(await watching);
+    await finish(await watching);
   } catch (problem) {
     progress.say(problem.message);
   }
@@ -69,7 +73,7 @@ async function tryAgain() {
   try {
     const response = await send("POST", `/api/v1/imports/${current.id}/retry`);
     progress.of(await response.json());
-    finish(await watch(current.id, progress));
+    await finish(await watch(current.id, progress));
   } catch (problem) {
     progress.say(problem.message);
     report.hidden = false;
@@ -90,27 +94,51 @@ function end() {
   adder.toggleAttribute("inert", false);
 }
 
-/** The import that a closed tab left unfinished, or a new one. */
+/** The import of the same files that a closed tab left unfinished, or a new one. */
 async function importFor(files) {
   const together = files.some(({ path }) => TEXTS.test(path));
-  const left = JSON.parse(localStorage.getItem(REMEMBERED) ?? "null");
-  if (left && left.together === together) {
+  const drop = fingerprint(files);
+  const left = remembered();
+  if (left?.drop === drop && Date.now() - left.seen > 1000 * FORSAKEN) {
     const job = await send("GET", `/api/v1/jobs/${left.id}`).then((response) => response.json(), () => null);
     if (job?.job.state === "running") return { id: left.id, resumed: true };
   }
   const response = await send("POST", imports, { json: { files: files.length, together } });
   const { id } = await response.json();
-  localStorage.setItem(REMEMBERED, JSON.stringify({ id, together }));
+  localStorage.setItem(REMEMBERED, JSON.stringify({ id, drop, seen: Date.now() }));
   return { id, resumed: false };
 }
 
-/** What is here of each file of an import, by its path. */
+function remembered() {
+  return JSON.parse(localStorage.getItem(REMEMBERED) ?? "null");
+}
+
+/** Note something of this tab's import; another tab may have begun one since. */
+function remember(news) {
+  const left = remembered();
+  if (left && left.id === current?.id) localStorage.setItem(REMEMBERED, JSON.stringify({ ...left, ...news }));
+}
+
+/** A number that other files, or the same ones after a change, do not have (FNV-1a, 32 bits, and their count). */
+function fingerprint(files) {
+  let hash = 0x811c9dc5;
+  for (const { file, path } of files) {
+    for (const letter of `${path}\0${file.size}\0${file.lastModified}\0`) {
+      hash = Math.imul(hash ^ letter.codePointAt(0), 0x01000193) >>> 0;
+    }
+  }
+  return `${files.length} ${hash}`;
+}
+
+/** What is here of each file of an import, by its path; nothing of files that share theirs. */
 async function uploadsOf(id) {
   const found = new Map();
   for (let after = 0; after !== null; ) {
     const response = await send("GET", `/api/v1/imports/${id}/uploads?after=${after}`);
     const page = await response.json();
-    for (const one of page.uploads) if (one.state !== "expired") found.set(one.path, one);
+    for (const one of page.uploads) {
+      if (one.state !== "expired") found.set(one.path, found.has(one.path) ? null : one);
+    }
     after = page.after;
   }
   return found;
@@ -124,15 +152,18 @@ async function inLanes(entries, work) {
 /** Send a file from where it stopped; what goes wrong with it alone is listed, and the others go on. */
 async function uploadFile({ file, path }, here, progress) {
   let sent = 0;
+  let url = null;
   const arrived = (offset) => { progress.add(offset - sent); sent = offset; };
   try {
     const same = here?.length === file.size ? here : null;
-    const url = same ? `/api/v1/uploads/${same.key}` : await inOrder(() => patiently(() => announce(file, path), progress));
+    url = same ? `/api/v1/uploads/${same.key}` : await inOrder(() => patiently(() => announce(file, path), progress));
     arrived(same?.received ?? 0);
     while (sent < file.size) arrived(await sendPiece(url, file, sent, progress));
   } catch (problem) {
     leaveOut(path, problem.message);
     progress.add(file.size - sent);
+    // The import would wait for the rest of it.
+    if (url) await patiently(() => send("DELETE", url, { headers: TUS }), progress).catch(() => {});
   }
   progress.fileDone();
 }
@@ -152,7 +183,7 @@ async function announce(file, path) {
 
 /** Send the piece at an offset; resolves to how much of the file is there afterwards. */
 async function sendPiece(url, file, offset, progress) {
-  const send1 = async (at) => {
+  const sendAt = async (at) => {
     const headers = { ...TUS, "Content-Type": "application/offset+octet-stream", "Upload-Offset": at };
     const response = await send("PATCH", url, { body: file.slice(at, at + PIECE), headers });
     return Number(response.headers.get("Upload-Offset"));
@@ -161,15 +192,17 @@ async function sendPiece(url, file, offset, progress) {
     const response = await send("HEAD", url, { headers: TUS });
     return Number(response.headers.get("Upload-Offset"));
   };
-  for (let failures = 0; ; failures++) {
+  for (let failures = 0, waited = 0, pause = 1; ; waited += pause, pause = Math.min(2 * pause, 10)) {
     try {
-      return await send1(offset);
+      return await sendAt(offset);
     } catch (problem) {
-      if ((!passes(problem) && problem.status !== 409) || failures === FAILURES) throw problem;
+      if (!passes(problem) && problem.status !== 409) throw problem;
+      if (FULL.has(problem.status) ? waited > PATIENCE : ++failures > FAILURES) throw problem;
+      if (problem.status) progress.say(problem.message);
     }
     const there = await patiently(reached, progress);
     if (there > offset) return there;
-    await seconds(Math.min(2 ** failures, 10));
+    await seconds(pause);
   }
 }
 
@@ -197,11 +230,14 @@ function base64(text) {
   return btoa(String.fromCharCode(...new TextEncoder().encode(text)));
 }
 
-/** Follow an import until it has ended; resolves to its job. */
+/** Follow an import until it has ended, or this page gives it up; resolves to its job. */
 async function watch(id, progress) {
-  for (;;) {
-    await seconds(PERIOD / 1000);
-    const response = await send("GET", `/api/v1/jobs/${id}`).catch(() => null);
+  while (busy) {
+    await seconds(PERIOD);
+    remember({ seen: Date.now() });
+    const response = await send("GET", `/api/v1/jobs/${id}`).catch((problem) => {
+      if (!passes(problem)) throw problem;
+    });
     const job = response && (await response.json()).job;
     if (job) progress.of(job);
     if (job && ENDED.has(job.state)) return job;

@@ -55,6 +55,7 @@ def _create_uploads() -> None:
             nullable=False,
         ),
         sa.Column("lease_expires", sa.Float(precision=53), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_uploads_job_id"), ondelete="CASCADE"),
@@ -104,6 +105,7 @@ def _create_imported_files() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_imported_files_job_id_stored_id"), "imported_files", ["job_id", "stored", "id"])
+    op.create_index(op.f("ix_imported_files_job_id_id"), "imported_files", ["job_id", "id"])
     op.create_index(op.f("ix_imported_files_upload_id"), "imported_files", ["upload_id"])
     op.create_index(op.f("ix_imported_files_item_id"), "imported_files", ["item_id"])
 

@@ -120,6 +120,58 @@ def test_a_large_file_travels_in_pieces_and_outlives_the_server(
     complaints.clear()  # the browser says that the server did not answer
 
 
+def test_a_drop_goes_on_after_the_page_was_closed(
+    page: Page, photo: Callable[..., Path], tmp_path: Path
+) -> None:
+    new_collection(page, "Again")
+    files = [photo(tmp_path / f"{number}.jpg", number) for number in range(6)]
+    sent: list[str] = []
+
+    def let_two_through(route: Route) -> None:
+        if route.request.method == "PATCH":
+            sent.append(route.request.url)
+        if len(sent) <= 2:
+            route.continue_()  # the others wait until the page is gone
+
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.route("**/api/v1/uploads/*", let_two_through)
+    upload(page, files)
+    expect(page.get_by_role("status")).to_contain_text("2 of 6 files uploaded")
+    page.reload()
+    page.unroute_all(behavior="ignoreErrors")
+    before, sent[:] = set(sent[:2]), []
+    begun: list[str] = []
+    page.on("request", lambda request: request.method == "PATCH" and sent.append(request.url))
+    page.on("request", lambda request: request.url.endswith("/imports") and begun.append(request.url))
+    page.wait_for_load_state()
+    page.evaluate("document.querySelector('.adder').open = true")
+    upload(page, files)
+    expect(page.locator(".tile")).to_have_count(6)
+    assert begun == []  # the same import
+    assert not before & set(sent)
+    assert len(sent) == 4
+
+
+def test_a_file_that_cannot_be_sent_keeps_nobody_waiting(
+    page: Page, photo: Callable[..., Path], tmp_path: Path, complaints: list[str]
+) -> None:
+    new_collection(page, "Stubborn")
+    refused: list[str] = []
+
+    def refuse_one(route: Route) -> None:
+        if route.request.method == "PATCH" and not refused:
+            refused.append(route.request.url)
+            route.fulfill(status=418, content_type="application/problem+json", body='{"detail": "No tea."}')
+        else:
+            route.continue_()
+
+    page.route("**/api/v1/uploads/*", refuse_one)
+    upload(page, [photo(tmp_path / f"{number}.jpg", number) for number in range(3)])
+    expect(page.get_by_role("status")).to_contain_text("2 of 2 files are in the collection")
+    expect(page.get_by_role("row", name="No tea.")).to_be_visible()
+    complaints.clear()
+
+
 def test_captions_chosen_beside_photos_come_along(
     page: Page, photo: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -133,6 +133,28 @@ def test_a_picture_stored_again_before_its_removal_survives(
     assert len(list(blobs.keys())) == 2
 
 
+def test_a_picture_keeps_the_rendition_that_it_has(
+    database: Database,
+    blobs: BlobStore,
+    imported: Callable[[Path], list[FileReport]],
+    photo: Photo,
+    tmp_path: Path,
+) -> None:
+    photo(tmp_path / "photos" / "a.jpg")
+    imported(tmp_path / "photos")
+    older = blobs.put(b"a rendition of an older release")
+    with database.writing() as session:
+        image = session.scalars(select(Image)).one()
+        blobs.delete(image.rendition)
+        image.rendition = older
+    imported(tmp_path / "photos")
+    assert set(blobs.keys()) == {image.sha256, older}
+    blobs.delete(older)
+    imported(tmp_path / "photos")
+    with database.reading() as session:
+        assert set(blobs.keys()) == {image.sha256, session.scalars(select(Image.rendition)).one()}
+
+
 def test_a_file_that_changes_while_it_is_imported_leaves_nothing_behind(
     database: Database, blobs: BlobStore, photo: Photo, tmp_path: Path, collection_id: int
 ) -> None:

@@ -18,7 +18,17 @@ from catalog.commands import duplicates_command, import_command
 from catalog.database import Database
 from catalog.errors import Conflict
 from catalog.ingest import ingest, pictures_of
-from catalog.schema import Collection, Image, Item, Tombstone, User
+from catalog.schema import (
+    Caption,
+    CaptionKind,
+    CaptionState,
+    Collection,
+    Image,
+    Item,
+    Origin,
+    Tombstone,
+    User,
+)
 from pictures.sandbox import DecodingProcess
 
 Filled = Callable[..., tuple[int, list[int], int]]
@@ -170,6 +180,21 @@ def test_what_people_worked_on_is_only_skipped_when_they_say_so_twice(
     assert len(session.scalars(select(Item.id)).all()) == 2
     near_duplicates.skip(session, item, user=None, confirmed=True)
     assert session.scalars(select(Item.id)).all() == ids[1:]
+
+
+def test_texts_of_every_kind_are_work_of_people(session: Session, hashed: Hashed) -> None:
+    collection, ids = hashed(BASE, BASE)
+    alt = {"item_id": ids[0], "text": "Boats", "kind": CaptionKind.ALT, "state": CaptionState.ACCEPTED}
+    came_along = Caption(**alt, origin=Origin.IMPORTED)
+    session.add(came_along)
+    session.flush()
+    item = items.get(session, ids[0], viewer=None)
+    (group,) = near_duplicates.page(session, collection).groups
+    assert not group.twins[0].touched  # it stands in the picture still
+    came_along.version = 2
+    session.flush()
+    with pytest.raises(Conflict, match="people worked on"):
+        near_duplicates.skip(session, item, user=None)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Uploads: received in parts, kept through breaks, imported once, and collected when nobody goes on."""
 
 import io
+import os
 import zipfile
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -14,7 +15,7 @@ from catalog import collections, jobs, uploads
 from catalog.blobs import BlobStore
 from catalog.database import Database
 from catalog.errors import Conflict, NotFound, UploadOverrun
-from catalog.imports import reports
+from catalog.imports import arrivals, reports, uploaded
 from catalog.imports.claims import claim, retry
 from catalog.imports.uploaded import Importing, import_next
 from catalog.schema import (
@@ -214,6 +215,16 @@ def test_files_stand_in_the_order_in_which_they_were_announced(client: Client, p
     assert paths == ["0.jpg", "1.jpg", "2.jpg", "3b.jpg", "3a.jpg"]
 
 
+def test_positions_grow_no_faster_than_uploads(client: Client, picture: Picture) -> None:
+    for number in range(4):
+        job_id = client.start()
+        client.upload(job_id, f"{number}.jpg", picture(number))
+        client.close(job_id)
+        client.import_all()
+    with client.database.reading() as session:
+        assert session.scalars(select(Item.position).order_by(Item.id)).all() == [1, 2, 3, 4]
+
+
 def test_an_import_stays_open_until_it_is_closed(client: Client, picture: Picture) -> None:
     job_id = client.start(files=2)
     client.upload(job_id, "one.jpg", picture(1))
@@ -284,6 +295,45 @@ def test_sidecars_sent_after_their_photos_find_them(client: Client, picture: Pic
     assert [tuple(row) for row in captions] == [("old/b.jpg", "Die M\u00fchle", "de")]
 
 
+def test_files_that_belong_together_are_all_announced_before_the_end(
+    client: Client, picture: Picture
+) -> None:
+    job_id = client.start(together=True)
+    client.upload(job_id, "pier.jpg", picture())
+    client.close(job_id)
+    with pytest.raises(Conflict, match="is closed"):
+        client.begin(job_id, "pier.txt", 10)
+
+
+def test_a_file_of_captions_without_end_is_refused(
+    client: Client, picture: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrivals, "LONGEST_CAPTIONS", 1 << 20)
+    job_id = client.start(together=True)
+    client.upload(job_id, "pier.jpg", picture())
+    client.upload(job_id, "captions.json", b" " * (2 << 20))
+    client.close(job_id)
+    client.import_all()
+    assert client.job(job_id) == (JobState.DONE, 2, 0, 2)
+    with client.database.reading() as session:
+        details = session.scalars(select(ImportedFile.detail)).all()
+    assert all("captions.json has 2 MiB" in detail for detail in details)
+
+
+def test_what_failed_is_kept_a_day_from_the_import_on(
+    client: Client, picture: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = client.start()
+    client.upload(job_id, "pier.jpg", picture())
+    client.close(job_id)
+    later(client.database)
+    with monkeypatch.context() as patch:
+        patch.setattr(client.decoder, "measure", fails)
+        client.import_all()
+    uploads.expire(client.database, client.blobs)
+    assert client.retry(job_id) == 1
+
+
 def test_retry_failed_touches_only_those(
     client: Client, picture: Picture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -348,6 +398,34 @@ def test_a_zip_goes_on_behind_the_last_file_that_was_recorded(
     # The third was imported, but its report was lost.
     assert sorted(client.reports(job_id).values()) == ["already here", "imported", "imported", "imported"]
     assert client.count(Item) == 4
+
+
+def test_a_file_that_ends_every_process_is_given_up(
+    client: Client, picture: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = client.start()
+    client.upload(job_id, "deadly.jpg", picture())
+    client.close(job_id)
+    for _ in range(uploaded.ATTEMPTS):
+        dying(client, monkeypatch, after=0)
+        with client.database.writing() as session:
+            session.execute(update(Upload).values(lease_expires=1.0))
+    assert client.import_all() == 1
+    assert client.job(job_id) == (JobState.DONE, 1, 0, 1)
+    assert client.reports(job_id) == {"deadly.jpg": "refused"}
+    client.retry(job_id)  # perhaps somebody mended the server
+    client.import_all()
+    assert client.job(job_id) == (JobState.DONE, 1, 1, 0)
+
+
+def test_what_killed_processes_staged_is_swept_away(tmp_path: Path) -> None:
+    for name in ("upload-old", "zip-old", "upload-new", "decisions"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "part").write_bytes(b"bytes")
+    for name in ("upload-old", "zip-old", "decisions"):
+        os.utime(tmp_path / name, (1.0, 1.0))
+    uploaded.sweep(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["decisions", "upload-new"]
 
 
 def test_whoever_lost_the_lease_records_nothing_more(client: Client, picture: Picture) -> None:
@@ -459,8 +537,6 @@ def fails(path: Path, sidecar: Path | None = None) -> Iterator[None]:
 
 def dying(client: Client, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
     """Import until so many files are recorded, then end as a killed process does: nothing is released."""
-    from catalog.imports import uploaded
-
     record, recorded = uploaded.record, []
 
     def recording(*arguments: object) -> None:

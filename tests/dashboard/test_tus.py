@@ -222,6 +222,24 @@ def test_others_do_not_find_an_import(admin: Visitor, reviewer: Visitor, collect
     assert reviewer.call("POST", f"/imports/{job}/close").status_code == 404
 
 
+def test_an_import_is_closed_and_tried_again_by_whoever_began_it(
+    admin: Visitor, reviewer: Visitor, new_user: Any, app: APIFlask, collection: int
+) -> None:
+    admin.submit(f"/collections/{collection}/members", {"name": "bob"})
+    of_ada = admin.call("POST", f"/collections/{collection}/imports", json={}).get_json()["id"]
+    of_bob = reviewer.call("POST", f"/collections/{collection}/imports", json={}).get_json()["id"]
+    assert reviewer.get(f"/imports/{of_ada}").status_code == 200
+    for path in (f"/imports/{of_ada}/close", f"/imports/{of_ada}/retry"):
+        assert reviewer.call("POST", path).status_code == 403
+    assert reviewer.submit(f"/imports/{of_ada}/retry", {}).status_code == 403
+    assert admin.call("POST", f"/imports/{of_bob}/close").get_json()["state"] == "done"
+
+
+def test_numbers_without_end_are_refused(admin: Visitor, collection: int) -> None:
+    url = f"/api/v1/collections/{collection}/tus"
+    assert tus(admin, "POST", url, headers={"Upload-Length": "9" * 5000}).status_code == 400
+
+
 def test_a_caption_job_is_no_import(admin: Visitor, item: int, captioned: Any) -> None:
     job = captioned()
     assert admin.get(f"/imports/{job}").status_code == 404
