@@ -375,7 +375,7 @@ def test_the_commands_say_what_lies_where(
     assert "2 of 2 files are in 'Harbour'" in said(import_command, "Harbour", folder, "--reference")
     assert "0 problems found" in said(doctor_command)
     written = said(backup_command, tmp_path / "backup.tar")
-    assert "2 originals were left where they are and are not in it" in written
+    assert "originals that were left where they are: 2; they are not in it" in written
     (folder / "boats.jpg").unlink()
     assert f"was left at {folder / 'boats.jpg'}, and it is no longer there" in said(doctor_command, "--quick")
     assert "2 stored files were removed with it" in said(delete_command, "Harbour", "--yes")
