@@ -168,7 +168,7 @@ def backup_command(file: Path) -> None:
     click.echo(f"{file} is written")
     if left_out := backup.originals_left_out(database):
         click.echo(
-            f"originals that were left where they are: {left_out}; they are not in it, so back those files up, too"
+            f"originals that were left where they are: {left_out}; they are not in it, back them up, too"
         )
     if missing:
         sys.exit(1)
