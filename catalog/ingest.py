@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -26,7 +26,6 @@ from pictures.intake import Measured
 from pictures.sandbox import DecodingProcess
 
 IMPORTED, DUPLICATE, ALREADY_HERE = "imported", "duplicate", "already here"
-STAGED_NAME_LENGTH = 60  # characters; file systems allow 255 bytes
 STORED = (IMPORTED, DUPLICATE, ALREADY_HERE)
 
 
@@ -76,11 +75,6 @@ class Removal:
         if self.kept:
             said += f"; {self.kept} stay for now, for something else needs them or a backup is being made"
         return said
-
-
-def staged_name(path: str) -> str:
-    """What a file of this path may be called while it waits on this disk, in a folder of its own."""
-    return PurePosixPath(path).name[-STAGED_NAME_LENGTH:]
 
 
 def pictures_of(source: Path) -> list[Incoming]:

@@ -8,7 +8,8 @@ from werkzeug.datastructures import FileStorage
 
 from catalog.errors import InvalidInput
 from catalog.imports.arrivals import Arrival, arriving, is_zip
-from catalog.ingest import FileReport, Incoming, ingest, staged_name
+from catalog.imports.staging import PREFIX, staged_name
+from catalog.ingest import FileReport, Incoming, ingest
 from catalog.schema import User
 from catalog.uploads import item_path
 from dashboard.services import Services
@@ -23,7 +24,7 @@ def import_uploads(
     settings = services.settings
     settings.cache.mkdir(parents=True, exist_ok=True)
     with (
-        TemporaryDirectory(dir=settings.cache, prefix="upload-") as folder,
+        TemporaryDirectory(dir=settings.cache, prefix=PREFIX) as folder,
         DecodingProcess(max_pixels=settings.max_pixels) as decoder,
     ):
         reports: list[FileReport] = []

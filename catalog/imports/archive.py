@@ -1,18 +1,18 @@
 """Zips: their members are unpacked one at a time, under names of ours, and counted by their real bytes."""
 
 import stat
-import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from catalog.errors import InvalidInput
 from catalog.imports.rows import photo_path
-from catalog.ingest import FileReport, Incoming, staged_name
-from catalog.space import room_in
+from catalog.imports.staging import staged
+from catalog.ingest import FileReport, Incoming
 from pictures.errors import CorruptPicture, NotAnImage, RefusedPicture
 
 MAX_MEMBERS = 200_000
@@ -32,18 +32,10 @@ class Member(Incoming):
     archive: "Archive" = field(kw_only=True, repr=False, compare=False)
     info: zipfile.ZipInfo = field(kw_only=True, repr=False, compare=False)
 
-    @contextmanager
-    def local(self) -> Iterator[Path]:
+    def local(self) -> AbstractContextManager[Path]:
         if not self.info.file_size:  # A zip of thousands of these need not wait for thousands of folders.
             raise NotAnImage(f"{self.path} is empty; pack it again")
-        staging = self.archive.staging
-        with room_in(staging):
-            folder = tempfile.TemporaryDirectory(dir=staging, prefix="zip-")
-        with folder:
-            file = Path(folder.name, staged_name(self.path))
-            with room_in(staging):
-                self.archive.unpack(self.info, file)
-            yield file
+        return staged(self.path, self.archive.staging, partial(self.archive.unpack, self.info))
 
 
 def members_of(file: Path, staging: Path) -> tuple[Sequence[Member], Sequence[FileReport]]:

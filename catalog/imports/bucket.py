@@ -1,15 +1,14 @@
 """Photos in a bucket: each is fetched to a file of this disk while it is imported."""
 
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from catalog.errors import InvalidInput
-from catalog.ingest import Incoming, staged_name
+from catalog.imports.staging import staged
+from catalog.ingest import Incoming
 from catalog.object_storage import Bucket
-from catalog.space import room_in
 
 
 @dataclass(frozen=True)
@@ -19,16 +18,13 @@ class Remote(Incoming):
     bucket: Bucket = field(kw_only=True, repr=False, compare=False)
     staging: Path = field(kw_only=True, repr=False, compare=False)
 
-    @contextmanager
-    def local(self) -> Iterator[Path]:
-        with room_in(self.staging):
-            folder = tempfile.TemporaryDirectory(dir=self.staging, prefix="s3-")
-        with folder:
-            path = Path(folder.name, staged_name(self.path))
-            with room_in(self.staging), path.open("xb") as file:
-                for piece in self.bucket.pieces(self.path):
-                    file.write(piece)
-            yield path
+    def local(self) -> AbstractContextManager[Path]:
+        return staged(self.path, self.staging, self._fetch)
+
+    def _fetch(self, target: Path) -> None:
+        with target.open("xb") as file:
+            for piece in self.bucket.pieces(self.path):
+                file.write(piece)
 
 
 def objects_of(bucket: Bucket, staging: Path) -> Sequence[Remote]:

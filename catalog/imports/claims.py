@@ -66,14 +66,16 @@ def claim(session: Session) -> Held | None:
         uploads = list(session.scalars(query.order_by(Upload.id)))
     taken = update(Upload).where(Upload.id == upload.id)
     values = {"lease_expires": database_clock() + LEASE, "attempts": Upload.attempts + 1}
-    lease = session.scalars(taken.values(values).returning(Upload.lease_expires)).one()
+    lease, attempts = session.execute(
+        taken.values(values).returning(Upload.lease_expires, Upload.attempts)
+    ).one()
     user = session.get(User, job.user_id) if job.user_id else None
     return Held(
         job_id=job.id,
         collection_id=cast(int, job.collection_id),
         place=job.options["behind"] - job.options["first"],
         together=job.options["together"],
-        attempts=upload.attempts + 1,
+        attempts=attempts,
         user=user,
         uploads=uploads,
         lease=cast(float, lease),

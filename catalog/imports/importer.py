@@ -7,7 +7,8 @@ from pathlib import Path
 
 from catalog.blobs import BlobStore
 from catalog.database import Database
-from catalog.imports.uploaded import import_next, sweep
+from catalog.imports.staging import sweep
+from catalog.imports.uploaded import import_next
 from catalog.uploads import expire
 from pictures.sandbox import DecodingProcess
 

@@ -1,12 +1,11 @@
 """What was uploaded, imported: put together from its parts, each file's report kept as it comes."""
 
-import shutil
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,10 +13,18 @@ from sqlalchemy import select, update
 
 from catalog.blobs import BlobStore
 from catalog.database import Database
-from catalog.errors import InvalidInput, MissingBlob, NotFound, StaleToken
+from catalog.errors import (
+    InvalidInput,
+    MissingBlob,
+    NotFound,
+    StaleToken,
+    StorageFull,
+    StorageUnavailable,
+)
 from catalog.imports.arrivals import Arrival, arriving, is_zip, with_captions
 from catalog.imports.claims import Held, claim, finish, prove, record, recorded
-from catalog.ingest import FileReport, Incoming, ingest, remove_blobs, staged_name
+from catalog.imports.staging import staged
+from catalog.ingest import FileReport, Incoming, ingest, remove_blobs
 from catalog.schema import Job, Upload, UploadPart
 from pictures.errors import CorruptPicture, PictureError, RefusedPicture
 from pictures.sandbox import DecodingProcess
@@ -27,8 +34,6 @@ Arrived = TypeVar("Arrived", Incoming, FileReport)
 RENEWED = 15.0  # seconds between two renewals while a large file is put together
 ATTEMPTS = 3  # without a report, as of a file that ends whichever process reads it
 GIVEN_UP = f"its import broke off {ATTEMPTS} times; the server's log says why"
-STAGED = ("upload-*", "zip-*", "url-*", "s3-*")
-STAGED_AT_MOST = 2 * 24 * 3600.0  # seconds; what a killed process left behind is older
 
 
 @dataclass(frozen=True)
@@ -38,12 +43,9 @@ class Uploaded(Incoming):
     upload: Upload = field(kw_only=True, repr=False, compare=False)
     importing: "Importing" = field(kw_only=True, repr=False, compare=False)
 
-    @contextmanager
-    def local(self) -> Iterator[Path]:
-        with tempfile.TemporaryDirectory(dir=self.importing.staging, prefix="upload-") as folder:
-            file = Path(folder, staged_name(self.path))
-            self.importing.put_together(self.upload, file)
-            yield file
+    def local(self) -> AbstractContextManager[Path]:
+        put_together = partial(self.importing.put_together, self.upload)
+        return staged(self.path, self.importing.staging, put_together)
 
 
 def import_next(database: Database, blobs: BlobStore, decoder: DecodingProcess, staging: Path) -> bool:
@@ -59,17 +61,14 @@ def import_next(database: Database, blobs: BlobStore, decoder: DecodingProcess, 
         return False
     # When it was cancelled, deleted or taken over by another process, nothing is left to do here.
     with suppress(StaleToken, NotFound):
-        Importing(database, blobs, decoder, staging, held).run()
+        try:
+            Importing(database, blobs, decoder, staging, held).run()
+        except (StorageFull, StorageUnavailable):
+            # No file is to blame: however long that lasts, this was no attempt.
+            with database.writing() as session:
+                prove(session, held, attempts=held.attempts - 1)
+            raise
     return True
-
-
-def sweep(staging: Path) -> None:
-    """Remove what killed processes staged and left behind."""
-    for pattern in STAGED:
-        for folder in staging.glob(pattern):
-            with suppress(FileNotFoundError):
-                if folder.stat().st_mtime < time.time() - STAGED_AT_MOST:
-                    shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass(frozen=True)

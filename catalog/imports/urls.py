@@ -1,8 +1,7 @@
 """Lists of URLs: where photos are, what they shall be called, and what is known of them."""
 
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -12,7 +11,8 @@ from catalog.errors import InvalidInput
 from catalog.imports import csv, jsonl
 from catalog.imports.fetching import Fetcher
 from catalog.imports.rows import BadRow, GivenItem, json_lines, photo_path, sum_of
-from catalog.ingest import FileReport, Incoming, staged_name
+from catalog.imports.staging import staged
+from catalog.ingest import FileReport, Incoming
 from pictures.errors import PictureError, RefusedPicture
 
 COLUMN = "url"
@@ -29,15 +29,14 @@ class Remote(Incoming):
     fetcher: Fetcher = field(kw_only=True, repr=False, compare=False)
     staging: Path = field(kw_only=True, repr=False, compare=False)
 
-    @contextmanager
-    def local(self) -> Iterator[Path]:
-        with tempfile.TemporaryDirectory(dir=self.staging, prefix="url-") as folder:
-            file = Path(folder, staged_name(self.path))
-            try:
-                self.fetcher.fetch(self.url, file)
-            except PictureError as error:
-                raise type(error)(f"{self.given.place}: {error}" if self.given else str(error)) from error
-            yield file
+    def local(self) -> AbstractContextManager[Path]:
+        return staged(self.path, self.staging, self._fetch)
+
+    def _fetch(self, target: Path) -> None:
+        try:
+            self.fetcher.fetch(self.url, target)
+        except PictureError as error:
+            raise type(error)(f"{self.given.place}: {error}" if self.given else str(error)) from error
 
 
 def is_list(file: Path) -> bool:

@@ -58,7 +58,7 @@ def test_photos_below_a_prefix_come_in_order_and_twice_adds_nothing(filled: Fill
         assert answer.output == "3 of 3 files are in 'Harbour'\n"
         assert paths() == ["a.jpg", "b/2.jpg", "b/späte Boote + 1%.jpg"]
     assert imported(S3Place(place.bucket, f"{place.prefix}/b")).output.startswith("2 of 2")
-    assert list((tmp_path / "home" / "cache").glob("s3-*")) == []
+    assert list((tmp_path / "home" / "cache").glob("import-*")) == []
 
 
 @pytest.mark.usefixtures("environment")

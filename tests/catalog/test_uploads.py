@@ -1,5 +1,6 @@
 """Uploads: received in parts, kept through breaks, imported once, and collected when nobody goes on."""
 
+import errno
 import io
 import os
 import zipfile
@@ -14,8 +15,15 @@ from sqlalchemy.orm import Session
 from catalog import collections, jobs, uploads
 from catalog.blobs import BlobStore
 from catalog.database import Database
-from catalog.errors import Conflict, NotFound, UploadOverrun
-from catalog.imports import arrivals, reports, uploaded
+from catalog.errors import (
+    CatalogError,
+    Conflict,
+    NotFound,
+    StorageFull,
+    StorageUnavailable,
+    UploadOverrun,
+)
+from catalog.imports import arrivals, reports, staging, uploaded
 from catalog.imports.claims import claim, retry
 from catalog.imports.uploaded import Importing, import_next
 from catalog.schema import (
@@ -406,6 +414,13 @@ def test_a_file_that_ends_every_process_is_given_up(
     job_id = client.start()
     client.upload(job_id, "deadly.jpg", picture())
     client.close(job_id)
+    measure, asked = client.decoder.measure, []
+
+    def measured(path: Path, *, sidecar: Path | None = None) -> object:
+        asked.append(path.name)
+        return measure(path, sidecar=sidecar)
+
+    monkeypatch.setattr(client.decoder, "measure", measured)
     for _ in range(uploaded.ATTEMPTS):
         dying(client, monkeypatch, after=0)
         with client.database.writing() as session:
@@ -413,19 +428,41 @@ def test_a_file_that_ends_every_process_is_given_up(
     assert client.import_all() == 1
     assert client.job(job_id) == (JobState.DONE, 1, 0, 1)
     assert client.reports(job_id) == {"deadly.jpg": "refused"}
+    assert len(asked) == uploaded.ATTEMPTS
     client.retry(job_id)  # perhaps somebody mended the server
     client.import_all()
     assert client.job(job_id) == (JobState.DONE, 1, 1, 0)
 
 
 def test_what_killed_processes_staged_is_swept_away(tmp_path: Path) -> None:
-    for name in ("upload-old", "zip-old", "upload-new", "decisions"):
+    for name in ("import-old", "import-new", "decisions"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "part").write_bytes(b"bytes")
-    for name in ("upload-old", "zip-old", "decisions"):
+    for name in ("import-old", "decisions"):
         os.utime(tmp_path / name, (1.0, 1.0))
-    uploaded.sweep(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["decisions", "upload-new"]
+    staging.sweep(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["decisions", "import-new"]
+
+
+@pytest.mark.parametrize("error", [StorageFull("no room"), StorageUnavailable("away"), None])
+def test_a_storage_that_is_full_or_away_for_long_costs_no_file(
+    client: Client, picture: Picture, monkeypatch: pytest.MonkeyPatch, error: CatalogError | None
+) -> None:
+    job_id = client.start()
+    client.upload(job_id, "pier.jpg", picture())
+    client.close(job_id)
+    with monkeypatch.context() as patch:
+        if error:
+            patch.setattr(client.blobs, "put", raising(error))
+        else:
+            patch.setattr(client.blobs, "read", raising(OSError(errno.ENOSPC, "No space left on device")))
+        for _ in range(uploaded.ATTEMPTS + 2):
+            with pytest.raises((StorageFull, StorageUnavailable)):
+                client.import_all()
+            with client.database.writing() as session:
+                session.execute(update(Upload).values(lease_expires=1.0))
+    client.import_all()
+    assert client.job(job_id) == (JobState.DONE, 1, 1, 0)
 
 
 def test_whoever_lost_the_lease_records_nothing_more(client: Client, picture: Picture) -> None:
@@ -529,6 +566,13 @@ def zipped(members: dict[str, bytes]) -> bytes:
         for name, content in members.items():
             archive.writestr(name, content)
     return stream.getvalue()
+
+
+def raising(error: Exception) -> Callable[..., None]:
+    def refuse(*arguments: object) -> None:
+        raise error
+
+    return refuse
 
 
 def fails(path: Path, sidecar: Path | None = None) -> Iterator[None]:
