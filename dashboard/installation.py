@@ -57,13 +57,14 @@ def wait_until_it_answers(host: str, port: int) -> bool:
     """Wait for the web server; False when it does not answer in time."""
     deadline = time.monotonic() + ANSWERS_WITHIN
     while time.monotonic() < deadline:
-        if _answers(LOOPBACK if host in WILDCARDS else host, port):
+        if answers(LOOPBACK if host in WILDCARDS else host, port):
             return True
         time.sleep(0.1)
     return False
 
 
-def _answers(host: str, port: int) -> bool:
+def answers(host: str, port: int) -> bool:
+    """Whether a web server there says that it can work."""
     connection = http.client.HTTPConnection(host, port, timeout=5)
     try:
         connection.request("GET", "/healthz")

@@ -9,13 +9,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
 
 from catalog.database import Database
 from catalog.settings import child_environment, load_settings
+from dashboard.installation import answers
 
 
 @dataclass(frozen=True)
@@ -58,18 +58,7 @@ def serving(home: Path, migrated_sqlite: Path, port: int, *options: str) -> Iter
 def wait_until_healthy(port: int, process: subprocess.Popen[bytes], log: Path, seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
-        if is_healthy(port):
+        if answers("127.0.0.1", port):
             return
         time.sleep(0.1)
     pytest.fail(f"recaption serve does not answer: {log.read_text()[-2000:]}")
-
-
-def is_healthy(port: int) -> bool:
-    connection = HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("GET", "/healthz")
-        return connection.getresponse().status == 200
-    except OSError:
-        return False
-    finally:
-        connection.close()

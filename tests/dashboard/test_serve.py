@@ -13,8 +13,7 @@ import pytest
 from catalog import workers
 from catalog.database import Database
 from catalog.settings import Settings, child_environment
-from dashboard.installation import is_taken
-from tests.serving import is_healthy
+from dashboard.installation import answers, is_taken
 
 RECAPTION = Path(sys.executable).with_name("recaption")
 
@@ -39,7 +38,7 @@ def served(settings: Settings, free_port: int) -> Iterator[subprocess.Popen[byte
     variables = child_environment(RECAPTION_HOME=str(settings.home))
     with (settings.home / "serve.log").open("wb") as log:
         process = subprocess.Popen(command, env=variables, stdout=log, stderr=log)
-    wait_for(lambda: is_healthy(free_port))
+    wait_for(lambda: answers("127.0.0.1", free_port))
     yield process
     process.kill()
     process.wait()
@@ -58,7 +57,7 @@ def test_what_dies_comes_back_and_all_ends_together(
         assert first
         os.killpg(first, signal.SIGKILL)
         wait_for(lambda command=command, first=first: child_of(served, command) not in (None, first))
-    wait_for(lambda: is_healthy(free_port))
+    wait_for(lambda: answers("127.0.0.1", free_port))
     wait_for(alive)
 
     served.send_signal(signal.SIGTERM)

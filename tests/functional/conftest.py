@@ -6,12 +6,7 @@ from typing import Any
 
 import pytest
 
-from catalog import checkpoints
-from catalog.blobs import open_blobs
-from catalog.database import Database, migrate
-from catalog.settings import load_settings
-from recaption import Installation as Installed
-from tests.functional.installation import Installation
+from tests.functional.installation import Installation, installed
 
 
 @pytest.fixture(params=["filesystem and SQLite", "Redis and PostgreSQL"])
@@ -21,13 +16,8 @@ def installation(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ins
     if request.param == "Redis and PostgreSQL":
         variables["RECAPTION_DATABASE_URL"] = request.getfixturevalue("empty_postgresql")
         variables["RECAPTION_BROKER_URL"] = request.getfixturevalue("redis_url")
-    settings = load_settings(variables)
-    settings.prepare_home()
-    migrate(settings.database_url)
-    database = Database(settings.database_url)
-    checkpoints.ensure_starter(database, open_blobs(settings), Installed().starter)
-    yield Installation(variables=variables, settings=settings, database=database)
-    database.close()
+    with installed(variables) as installation:
+        yield installation
 
 
 @pytest.fixture

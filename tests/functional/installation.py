@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from catalog import jobs, workers
-from catalog.database import Database
+from catalog import checkpoints, jobs, workers
+from catalog.blobs import open_blobs
+from catalog.database import Database, migrate
 from catalog.schema import Job, JobState
-from catalog.settings import Settings, child_environment
+from catalog.settings import Settings, child_environment, load_settings
+from recaption import Installation as Installed
 
 COMMAND = Path(sys.executable).with_name("recaption")
 ENDED = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
@@ -86,3 +88,15 @@ class Installation:
         if len(names) < count:
             pytest.fail(f"{len(names)} of {count} workers came up within {seconds:g} s")
         return names
+
+
+@contextmanager
+def installed(variables: dict[str, str]) -> Iterator[Installation]:
+    """A migrated installation with the shipped checkpoint."""
+    settings = load_settings(variables)
+    settings.prepare_home()
+    migrate(settings.database_url)
+    database = Database(settings.database_url)
+    checkpoints.ensure_starter(database, open_blobs(settings), Installed().starter)
+    yield Installation(variables=variables, settings=settings, database=database)
+    database.close()

@@ -11,16 +11,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from catalog import accounts, checkpoints
-from catalog.blobs import open_blobs
+from catalog import accounts
 from catalog.chunks import LEASE
-from catalog.database import Database, migrate
 from catalog.object_storage import S3Place
 from catalog.schema import Caption, JobItem, JobState, Role
-from catalog.settings import child_environment, load_settings
-from recaption import Installation as Installed
+from catalog.settings import child_environment
 from tests.catalog.faulty_proxy import Faults, faulty_proxy
-from tests.functional.installation import COMMAND, Installation
+from tests.functional.installation import COMMAND, Installation, installed
 
 FOR_EVER = 10**6
 JPEG = b"\xff\xd8"
@@ -42,13 +39,8 @@ def installation(s3_server: str, place: S3Place, faults: Faults, tmp_path: Path)
             "AWS_ACCESS_KEY_ID": "KEYID",
             "AWS_SECRET_ACCESS_KEY": "SECRET",
         }
-        settings = load_settings(variables)
-        settings.prepare_home()
-        migrate(settings.database_url)
-        database = Database(settings.database_url)
-        checkpoints.ensure_starter(database, open_blobs(settings), Installed().starter)
-        yield Installation(variables=variables, settings=settings, database=database)
-        database.close()
+        with installed(variables) as installation:
+            yield installation
 
 
 def test_a_worker_waits_for_a_storage_that_is_away_and_charges_nobody(

@@ -18,7 +18,8 @@ from tusclient.uploader import Uploader
 
 from catalog import accounts, collections
 from catalog.schema import ImportedFile, Item, Job, JobState, Role, Upload
-from tests.serving import Server, is_healthy, serving
+from dashboard.installation import answers
+from tests.serving import Server, serving
 
 # Bytes of the upload. The promise is for a gigabyte; a part of it says as much in less time.
 SIZE = int(os.environ.get("RECAPTION_TEST_UPLOAD", 48 << 20))
@@ -118,7 +119,7 @@ def _send(uploader: Uploader, port: int) -> int:
                 furthest = max(furthest, uploader.offset)
             return again
         except UNREACHABLE:
-            while not is_healthy(port):
+            while not answers("127.0.0.1", port):
                 time.sleep(0.2)
             uploader.offset = uploader.get_offset()
             again += max(0, furthest - uploader.offset)
