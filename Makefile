@@ -4,13 +4,17 @@ PORT ?= 8765
 BIN = .venv/bin
 PHOTOS ?=
 
-.PHONY: demo test check format pins screenshots clean
+.PHONY: demo test faults check format pins screenshots clean
 
 demo: .venv/runtime
 	$(BIN)/recaption demo --port $(PORT) $(if $(PHOTOS),--photos "$(PHOTOS)")
 
 test: .venv/dev
 	$(BIN)/pytest
+
+# Break everything that a job depends on, for a quarter of an hour, and write what held.
+faults: .venv/dev
+	RECAPTION_LONG_FAULTS=1 $(BIN)/pytest tests/faults --reliability docs/reliability.md
 
 check: .venv/dev
 	$(BIN)/ruff format --check

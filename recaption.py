@@ -25,13 +25,14 @@ COMMANDS = {
     "import": ("catalog.commands:import_command", "Import photos into a collection."),
     "duplicates": ("catalog.commands:duplicates_command", "List the photos of a collection that look alike."),
     "delete": ("catalog.commands:delete_command", "Delete a collection or an item."),
-    "job": ("catalog.commands:job_group", "Start, list and cancel jobs."),
+    "job": ("catalog.job_group:job_group", "Start jobs, watch them and steer them."),
     "backup": ("catalog.commands:backup_command", "Write database and stored files into one file."),
     "restore": ("catalog.commands:restore_command", "Fill an empty installation from a backup."),
     "doctor": ("catalog.commands:doctor_command", "Look for damage, and repair it."),
     "export": ("catalog.commands:export_command", "Write the captions of a collection to files."),
     "migrate": ("catalog.commands:migrate_command", "Create the database or bring it to this release."),
-    "user": ("catalog.commands:user_group", "Add users."),
+    "user": ("catalog.account_commands:user_group", "Add users."),
+    "token": ("catalog.account_commands:token_group", "Make, list and revoke tokens for the REST API."),
 }
 PARENT_CHECK = 1.0  # seconds between two looks at whether the parent still lives
 ERRORS = (

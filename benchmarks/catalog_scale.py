@@ -28,9 +28,9 @@ from sqlalchemy import event, func, select, text, update
 from sqlalchemy.orm import Session
 
 from benchmarks.catalog_seed import LATE, RARE, Seed, Seeded, fill
-from catalog import accounts, chunks, exports, jobs, workers
-from catalog.chunks import Written
+from catalog import accounts, chunks, exports, jobs, recording, workers
 from catalog.database import Database, migrate
+from catalog.recording import Written
 from catalog.schema import (
     ITEM_COUNTS,
     Base,
@@ -263,7 +263,7 @@ def _chunk(database: Database, worker_id: int) -> tuple[float, int]:
         claim = chunks.claim(session, worker_id=worker_id)
     assert claim is not None
     with database.writing() as session:
-        chunks.record(session, claim, [_outcome(item.item_id) for item in claim.items])
+        recording.record(session, claim, [_outcome(item.item_id) for item in claim.items])
     taken = 1000 * (time.perf_counter() - start)
     event.remove(database.engine, "before_cursor_execute", count)
     return taken, statements
@@ -277,7 +277,7 @@ def _rows_a_chunk(database: Database, worker_id: int) -> int:
         if database.is_sqlite:
             _count_writes(session)
         before = _rows_written(session)
-        chunks.record(session, claim, [_outcome(item.item_id) for item in claim.items])
+        recording.record(session, claim, [_outcome(item.item_id) for item in claim.items])
         return _rows_written(session) - before
 
 

@@ -1,8 +1,7 @@
-"""Commands on the catalog, all in the calling process: import, delete, job, export, backup, doctor, user."""
+"""Commands on the catalog, all in the calling process: import, delete, export, backup and doctor."""
 
 import json
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
@@ -13,16 +12,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from catalog import (
-    accounts,
     backup,
     checkpoints,
     collections,
     exports,
     ingest,
     items,
-    jobs,
     near_duplicates,
-    workers,
 )
 from catalog.blobs import open_blobs
 from catalog.database import Database, migrate
@@ -34,11 +30,10 @@ from catalog.imports.fetching import Fetcher
 from catalog.near_duplicates import Group
 from catalog.object_storage import Bucket, S3Place
 from catalog.queue import Queue
-from catalog.schema import Collection, Item, Job, JobState, Role
+from catalog.schema import Collection, Item
 from catalog.settings import Settings, load_settings
+from catalog.troubles import Trouble, nobody_works, troubles
 from pictures.sandbox import DecodingProcess
-
-ENDED = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
 
 
 def opened(settings: Settings) -> Database:
@@ -142,7 +137,7 @@ def import_command(
 @click.option("--repair", is_flag=True, help="Repair what can be repaired.")
 @click.option("--quick", is_flag=True, help="Do not read every stored file to compare its checksum.")
 def doctor_command(repair: bool, quick: bool) -> None:
-    """Look for missing, damaged and orphaned files, stuck jobs and wrong counters."""
+    """Look for damaged files, wrong counters, and whatever keeps jobs from going on."""
     settings = load_settings()
     database, blobs = opened(settings), open_blobs(settings)
     found = left = 0
@@ -151,6 +146,9 @@ def doctor_command(repair: bool, quick: bool) -> None:
         for finding in doctor.findings():
             found, left = found + 1, left + (not finding.repaired)
             click.echo(f"{finding.problem}: {finding.remedy}")
+    for trouble in _troubles(settings, database):
+        found, left = found + 1, left + 1
+        click.echo(f"{trouble.what} {trouble.remedy}")
     click.echo(f"{found} problem{'s' if found != 1 else ''} found, {found - left} repaired")
     if left:
         sys.exit(1)
@@ -237,82 +235,12 @@ def export_command(collection: str, format_: str, output: Path) -> None:
     click.echo(f"{path} is written")
 
 
-@click.group("job")
-def job_group() -> None:
-    """Start, list and cancel jobs."""
-
-
-@job_group.command("caption")
-@click.argument("collection")
-@click.option("--mode", type=click.Choice(jobs.MODES), default="fill", show_default=True)
-@click.option("--checkpoint", metavar="NAME", help="Caption with this checkpoint instead of the active one.")
-@click.option(
-    "--priority", type=click.IntRange(-100, 100), default=0, show_default=True, help="Higher goes first."
-)
-@click.option("--wait", is_flag=True, help="Return when the job has ended; exit code 1 when items failed.")
-def job_caption(collection: str, mode: str, checkpoint: str | None, priority: int, wait: bool) -> None:
-    """Caption the items of COLLECTION on the workers."""
-    settings = load_settings()
-    database = opened(settings)
-    with database.writing() as session:
-        named = checkpoints.by_name(session, checkpoint) if checkpoint else checkpoints.active(session)
-        job = jobs.create_caption_job(
-            session,
-            collections.by_name(session, collection),
-            checkpoint=named,
-            user=None,
-            mode=mode,
-            priority=priority,
-        )
-        job_id, total = job.id, job.total
-        awake = len(workers.alive(session))
-    click.echo(f"job {job_id} captions {total} items")
-    if not Queue(settings).wake(max(awake, 1)):
-        click.echo("the broker does not answer; the job stays queued until a worker finds it", err=True)
-    if wait:
-        _wait_for(database, job_id, total)
-
-
-@job_group.command("list")
-@click.option("--json", "as_json", is_flag=True)
-@click.option("--after", metavar="JOB", type=int, help="Go on with the jobs before this one.")
-def job_list(as_json: bool, after: int | None) -> None:
-    """List the latest jobs, newest first, fifty at a time."""
-    with opened(load_settings()).reading() as session:
-        found = [_described(job) for job in jobs.recent(session, viewer=None, after=after).rows]
-    if as_json:
-        click.echo(json.dumps(found))
-        return
-    for job in found:
-        click.echo(
-            f"{job['id']:>6}  {job['kind']:<8} {job['state']:<10} {job['done']} of {job['total']} done, "
-            f"{job['failed']} failed, {job['skipped']} skipped"
-        )
-
-
-@job_group.command("cancel")
-@click.argument("job_id", metavar="JOB", type=int)
-def job_cancel(job_id: int) -> None:
-    """Stop a job and keep what is done."""
-    with opened(load_settings()).writing() as session:
-        jobs.cancel(session, jobs.get(session, job_id, viewer=None))
-    click.echo(f"job {job_id} is cancelled")
-
-
-@click.group("user")
-def user_group() -> None:
-    """Add users."""
-
-
-@user_group.command("add")
-@click.argument("name")
-@click.option("--role", type=click.Choice([role.value for role in Role]), required=True)
-@click.password_option(help="Asked for when it is not given.")
-def user_add(name: str, role: str, password: str) -> None:
-    """Add a user called NAME."""
-    with opened(load_settings()).writing() as session:
-        accounts.create_user(session, name=name, role=Role(role), password=password)
-    click.echo(f"{name} can log in as {role}")
+def _troubles(settings: Settings, database: Database) -> list[Trouble]:
+    """What keeps jobs from going on, as the jobs page says it, with a look at the broker."""
+    queue = Queue(settings)
+    queue.probe()
+    with database.reading() as session:
+        return [*troubles(session, settings, database, queue), *nobody_works(session)]
 
 
 def _target(session: Session, target: str) -> Collection | Item:
@@ -347,27 +275,6 @@ def _collection_id(database: Database, name: str) -> int:
         return collections.create(session, name=name, owner=None).id
     with database.reading() as session:
         return collections.by_name(session, name).id
-
-
-def _wait_for(database: Database, job_id: int, total: int) -> None:
-    from tqdm import tqdm
-
-    with tqdm(total=total, unit="photo", disable=not sys.stderr.isatty()) as bar:
-        while True:
-            with database.reading() as session:
-                job = jobs.get(session, job_id, viewer=None)
-                bar.update(job.done + job.failed + job.skipped - bar.n)
-            if job.state in ENDED:
-                break
-            time.sleep(0.5)
-    click.echo(f"job {job_id} is {job.state}: {job.done} done, {job.failed} failed, {job.skipped} skipped")
-    if job.state is not JobState.DONE or job.failed:
-        sys.exit(1)
-
-
-def _described(job: Job) -> dict[str, Any]:
-    keys = ("id", "kind", "state", "total", "done", "failed", "skipped", "priority", "error")
-    return {key: getattr(job, key) for key in keys}
 
 
 def _described_group(group: Group) -> dict[str, Any]:

@@ -1,9 +1,12 @@
 """The database, and all that differs between SQLite and PostgreSQL."""
 
+import logging
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -21,16 +24,33 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.expression import FunctionElement
 
-from catalog.errors import InvalidInput, SchemaOutOfDate, StorageFull
+from catalog import space
+from catalog.errors import DatabaseFull, InvalidInput, SchemaOutOfDate
 
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+# What waiting may mend: a database that is away, crowded, or in the middle of its recovery.
+AWAY = (OperationalError, InterfaceError)
 BUSY_TIMEOUT = 30.0  # seconds that a SQLite writer waits for its turn
-CONNECT_TIMEOUT = 5  # seconds
+# Of a connection to PostgreSQL, so that a cable that was cut is noticed: seconds, but for the last.
+PATIENCE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,  # milliseconds
+}
+AWAY_FOR = 30.0  # seconds for which a worker goes on asking a database that does not answer
+RETRY_PAUSE = 0.5  # seconds
 DISK_FULL = "53100"  # a SQLSTATE of PostgreSQL
+ROOM = 1 << 20  # bytes that a database with room left can take
 # A connection that cannot even grow the index of its log says so with the second.
 SQLITE_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
 
@@ -61,6 +81,7 @@ class Database:
         self.engine = _sqlite_engine(url) if self.is_sqlite else _postgresql_engine(url)
         event.listen(self.engine, "handle_error", self._tell_full)
         self._writing_engine = self.engine.execution_options(sqlite_begin="IMMEDIATE")
+        self._impatient_engine = self._writing_engine.execution_options(sqlite_waits=False)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -72,6 +93,32 @@ class Database:
     def writing(self) -> Iterator[Session]:
         """A session that commits at the end of the block, or rolls back when the block raises."""
         with self.writing_session() as session, session.begin():
+            yield session
+
+    def insist(self, act: Callable[[Session], Result], *, seconds: float = AWAY_FOR) -> Result:
+        """Do a transaction, again and again while the database does not answer; returns what `act` does.
+
+        Whether a commit arrived whose answer was lost is unknown, so `act` has to bear being done twice.
+        Raises the database's error when it is away for longer, StorageFull at once.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                with self.writing() as session:
+                    return act(session)
+            except AWAY as error:
+                if time.monotonic() > deadline:
+                    raise
+                log.warning("the database did not answer, asking again: %s", error.orig)
+            time.sleep(RETRY_PAUSE)
+
+    @contextmanager
+    def writing_unless_busy(self) -> Iterator[Session]:
+        """Like `writing`, for what may as well be left out: raises OperationalError where it had to wait.
+
+        On PostgreSQL, where writers seldom meet, the statements have to skip locked rows.
+        """
+        with Session(self._impatient_engine) as session, session.begin():
             yield session
 
     def writing_session(self) -> Session:
@@ -95,12 +142,32 @@ class Database:
             return MigrationContext.configure(connection).get_current_revision()
 
     def _tell_full(self, context: ExceptionContext) -> None:
-        """Whatever is asked of a database without room left raises StorageFull."""
+        """Whatever is asked of a database without room left raises DatabaseFull."""
         if _is_full(context.original_exception):
             name = self.url.database if self.is_sqlite else self.url.host
-            raise StorageFull(
+            raise DatabaseFull(
                 f"the disk of the database {name} is full; free some space there and do it again"
             ) from context.original_exception
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of a SQLite file; None for what is in memory or on a server."""
+        name = self.url.database
+        return Path(name).parent if self.is_sqlite and name and name != ":memory:" else None
+
+    def has_room(self) -> bool:
+        """Whether there is room to write again after the disk was full."""
+        if self.folder:
+            return space.free(self.folder) > 2 * (space.RESERVE + ROOM)
+        try:
+            with self.engine.begin() as connection:
+                # What a temporary table takes is given back when the transaction ends.
+                connection.execute(text("CREATE TEMPORARY TABLE room (filler text) ON COMMIT DROP"))
+                rows = "INSERT INTO room SELECT md5(n::text) FROM generate_series(1, :rows) AS n"
+                connection.execute(text(rows), {"rows": ROOM // 32})
+        except DatabaseFull:
+            return False
+        return True
 
     def close(self) -> None:
         self.engine.dispose()
@@ -197,9 +264,7 @@ def _migrations_folder() -> str:
 
 def _postgresql_engine(url: str) -> Engine:
     psycopg = make_url(url).set(drivername="postgresql+psycopg")
-    engine = create_engine(
-        psycopg, pool_pre_ping=True, pool_size=5, connect_args={"connect_timeout": CONNECT_TIMEOUT}
-    )
+    engine = create_engine(psycopg, pool_pre_ping=True, pool_size=5, connect_args=PATIENCE)
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, record: Any) -> None:
@@ -222,7 +287,14 @@ def _sqlite_engine(url: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
-        connection.exec_driver_sql(f"BEGIN {mode}")
+        options = connection.get_execution_options()
+        if options.get("sqlite_waits", True):
+            connection.exec_driver_sql(f"BEGIN {options.get('sqlite_begin', 'DEFERRED')}")
+            return
+        connection.exec_driver_sql("PRAGMA busy_timeout=0")
+        try:
+            connection.exec_driver_sql(f"BEGIN {options.get('sqlite_begin', 'DEFERRED')}")
+        finally:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_TIMEOUT * 1000:.0f}")
 
     return engine

@@ -231,7 +231,8 @@ class Doctor:
         in_chunks = job.kind is not JobKind.IMPORT
         if in_chunks and job.state in UNFINISHED and session.scalar(open_chunk.limit(1)) is None:
             problem = f"job {job.id} is {job.state} although none of its chunks is open"
-            ended = {"state": JobState.DONE, "finished_at": utc_now()}
+            outcome = JobState.FAILED if job.error else JobState.DONE
+            ended = {"state": outcome, "paused_because": None, "finished_at": utc_now()}
             findings.append(self._change(session, job, problem, ended))
         return findings
 

@@ -55,5 +55,9 @@ class StorageFull(CatalogError):
     """A disk, a bucket or the database has no room left. Nothing was half stored."""
 
 
+class DatabaseFull(StorageFull):
+    """The database has no room left: no job can go on until there is some."""
+
+
 class SchemaOutOfDate(CatalogError):
     """The database was made by another release."""

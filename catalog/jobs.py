@@ -1,13 +1,13 @@
-"""Jobs as people see them: started, watched and cancelled. `catalog.chunks` is the worker's side."""
+"""Jobs as people see them: started, found, and what failed. `catalog.chunks` is the worker's side."""
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, exists, func, insert, literal, or_, select, true, update
+from sqlalchemy import ColumnElement, exists, func, insert, literal, or_, select, true
 from sqlalchemy.orm import Session
 
+from catalog import job_events
 from catalog.collections import visible_to
-from catalog.errors import Conflict, InvalidInput, NotFound
-from catalog.fence import fence
+from catalog.errors import InvalidInput, NotFound
 from catalog.pages import PAGE_SIZE, Listing, listing
 from catalog.schema import (
     Caption,
@@ -17,6 +17,7 @@ from catalog.schema import (
     Chunk,
     Collection,
     Draft,
+    Image,
     Item,
     Job,
     JobItem,
@@ -31,7 +32,12 @@ from catalog.schema import (
 
 CHUNK_SIZE = 64  # items: about five seconds of work on two CPU cores with a ResNet-50
 MODES = ("fill", "add", "replace")
-UNFINISHED = (JobState.QUEUED, JobState.RUNNING, JobState.PAUSED)
+PRIORITIES = (-100, 100)  # the lowest and the highest that people may give
+WORKABLE = (JobState.QUEUED, JobState.RUNNING)
+UNFINISHED = (*WORKABLE, JobState.PAUSED)
+# What a worker has to know to do a job. Raise it when jobs begin to ask for what older workers cannot do:
+# these leave such jobs to others.
+PROTOCOL = 1
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,7 @@ class Failure:
 
     item_id: int
     path: str
+    sha256: str
     error: str
 
 
@@ -106,11 +113,13 @@ def create_caption_job(
         user_id=user.id if user else None,
         options={"mode": mode},
         priority=priority,
+        protocol=PROTOCOL,
     )
     eligible = (Item.collection_id == collection.id, may_write(mode))
     session.add(job)
     session.flush()
     job.total = _slice(session, job, eligible)
+    job_events.append(session, job.id, "created", f"created for {counted(job.total, 'item')}", user=user)
     if job.total == 0:
         job.state, job.finished_at = JobState.DONE, utc_now()
     session.flush()
@@ -120,7 +129,7 @@ def create_caption_job(
 def get(session: Session, job_id: int, *, viewer: User | None, kind: JobKind | None = None) -> Job:
     """Raises NotFound for a job that is not there, works on a collection hidden from the viewer, or is of
     another kind."""
-    job = session.scalar(select(Job).where(Job.id == job_id, _visible(viewer)))
+    job = session.scalar(select(Job).where(Job.id == job_id, visible(viewer)))
     if job is None or kind not in (None, job.kind):
         raise NotFound(f"there is no {kind or ''} job {job_id}".replace("  ", " "))
     return job
@@ -135,7 +144,7 @@ def recent(
     limit: int = 50,
 ) -> Listing[Job]:
     """The jobs that the viewer may see, newest first."""
-    query = select(Job).where(_visible(viewer)).order_by(Job.id.desc()).limit(limit + 1)
+    query = select(Job).where(visible(viewer)).order_by(Job.id.desc()).limit(limit + 1)
     if collection:
         query = query.where(Job.collection_id == collection.id)
     if after is not None:
@@ -148,39 +157,26 @@ def failures(
 ) -> Listing[Failure]:
     """The items that the job could not do, in the order of their ids."""
     rows = session.execute(
-        select(JobItem.item_id, Item.path, JobItem.error)
+        select(JobItem.item_id, Item.path, Image.sha256, JobItem.error)
         .join(Item, Item.id == JobItem.item_id)
+        .join(Image, Image.id == Item.image_id)
         .where(JobItem.job_id == job.id, JobItem.state == JobItemState.FAILED, JobItem.item_id > (after or 0))
         .order_by(JobItem.item_id)
         .limit(limit + 1)
     )
-    found = [Failure(item_id, path, error or "") for item_id, path, error in rows]
+    found = [Failure(item_id, path, sha256, error or "") for item_id, path, sha256, error in rows]
     return listing(found, limit, lambda failure: failure.item_id)
 
 
-def cancel(session: Session, job: Job) -> None:
-    """Stop a job and keep what is done. Raises Conflict when it has ended already.
-
-    Chunks are fenced first, in the order in which workers lock: a result still on its way is refused.
-    """
-    fence(session, Chunk.job_id == job.id)
-    waiting = update(JobItem).where(JobItem.job_id == job.id, JobItem.state == JobItemState.QUEUED)
-    session.execute(waiting.values(state=JobItemState.CANCELLED, in_hand=False))
-    ended = session.execute(
-        update(Job)
-        .where(Job.id == job.id, Job.state.in_(UNFINISHED))
-        .values(state=JobState.CANCELLED, finished_at=utc_now())
-        .returning(Job.id)
-    )
-    if ended.first() is None:
-        raise Conflict(f"job {job.id} has ended already ({job.state}); there is nothing to cancel")
-    session.refresh(job)
-
-
-def _visible(viewer: User | None) -> ColumnElement[bool]:
+def visible(viewer: User | None) -> ColumnElement[bool]:
+    """The jobs that somebody may know of; None is the command line, which sees all."""
     if viewer is None or viewer.role is Role.ADMIN:
         return true()
     return Job.collection_id.in_(select(Collection.id).where(visible_to(viewer)))
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _slice(session: Session, job: Job, eligible: tuple[ColumnElement[bool], ...]) -> int:

@@ -60,6 +60,13 @@ class Role(StrEnum):
     REVIEWER = "reviewer"
 
 
+class Scope(StrEnum):
+    """How far an API token reaches: looking, or changing things as well."""
+
+    READ = "read"
+    WRITE = "write"
+
+
 class ReviewState(StrEnum):
     UNCAPTIONED = "uncaptioned"
     PENDING = "pending"
@@ -116,6 +123,14 @@ class JobItemState(StrEnum):
     FAILED = "failed"
     SKIPPED = "skipped"
     CANCELLED = "cancelled"
+
+
+class Severity(StrEnum):
+    """How much an event of a job matters to the people who read about it."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
 
 
 class UploadState(StrEnum):
@@ -187,6 +202,24 @@ class LoginLink(Base):
     secret_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     expires_at: Mapped[datetime]
+
+
+class ApiToken(Base):
+    """A token with which a user's scripts call the REST API. Only the hash of its secret is kept."""
+
+    __tablename__ = "api_tokens"
+    __table_args__ = (Index(None, "user_id", "id"), NEVER_REUSE_IDS)
+
+    id: Mapped[int] = mapped_column(Identity, primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(String(255))
+    secret_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    scope: Mapped[Scope] = mapped_column(word(Scope))
+    expires_at: Mapped[datetime]
+    last_used_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+    user: Mapped[User] = relationship(lazy="raise")
 
 
 class Collection(Base):
@@ -372,7 +405,12 @@ class Checkpoint(Base):
 
 
 class Job(Base):
-    """Work that a user started. The counters change in the transaction that records the work."""
+    """Work that a user started. The counters change in the transaction that records the work.
+
+    `turn` rises when the job is served: of equal priority, the one with the lowest is next. `protocol` is
+    what a worker has to know to do the job. `running_since` is when it last began or went on, in seconds of
+    the database's clock. `paused_because` says why the system paused it; None when a person did.
+    """
 
     __tablename__ = "jobs"
     __table_args__ = (Index(None, "state", "priority", "id"), NEVER_REUSE_IDS)
@@ -387,14 +425,38 @@ class Job(Base):
     user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"), index=True)
     options: Mapped[dict[str, Any]] = mapped_column(default=dict)
     priority: Mapped[int] = mapped_column(default=0)
+    turn: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    protocol: Mapped[int] = mapped_column(default=1, server_default="1")
     total: Mapped[int] = mapped_column(default=0)
     done: Mapped[int] = mapped_column(default=0)
     failed: Mapped[int] = mapped_column(default=0)
     skipped: Mapped[int] = mapped_column(default=0)
     error: Mapped[str | None]
+    paused_because: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     started_at: Mapped[datetime | None]
+    running_since: Mapped[float | None] = mapped_column(Float(53))
     finished_at: Mapped[datetime | None]
+
+
+class JobEvent(Base):
+    """Something that happened to a job: a line of its timeline and of its log. Never changed itself.
+
+    `worker` is a name, for the row of a worker may go; `details` is what only engineers want to read.
+    """
+
+    __tablename__ = "job_events"
+    __table_args__ = (Index(None, "job_id", "id"), NEVER_REUSE_IDS)
+
+    id: Mapped[int] = mapped_column(Identity, primary_key=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    action: Mapped[str] = mapped_column(String(32))
+    severity: Mapped[Severity] = mapped_column(word(Severity), default=Severity.INFO)
+    text: Mapped[str]
+    details: Mapped[str | None]
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"), index=True)
+    worker: Mapped[str | None] = mapped_column(String(255))
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
 class Upload(Base):
@@ -447,7 +509,10 @@ class ImportedFile(Base):
 
 
 class Worker(Base):
-    """One working process on one device. `heartbeat` is in seconds of the database's clock."""
+    """One working process on one device. `heartbeat` is in seconds of the database's clock.
+
+    `stopped` tells one that was ended in order from one that died. `trouble` is what keeps it from working.
+    """
 
     __tablename__ = "workers"
     __table_args__ = NEVER_REUSE_IDS
@@ -456,19 +521,24 @@ class Worker(Base):
     name: Mapped[str] = mapped_column(String(255), unique=True)
     device: Mapped[str] = mapped_column(String(64))
     version: Mapped[str] = mapped_column(String(32))
+    protocol: Mapped[int] = mapped_column(default=1, server_default="1")
+    host: Mapped[str] = mapped_column(String(255), default="", server_default="")
     heartbeat: Mapped[float] = mapped_column(Float(53))
+    stopped: Mapped[bool] = mapped_column(default=False, server_default=false())
+    trouble: Mapped[str | None]
     started_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
 class Chunk(Base):
     """A slice of a job that one worker claims at a time.
 
-    `token` rises with every claim and fences off the worker that lost the chunk; `lease_expires` is in
-    seconds of the database's clock. After a crash the chunk goes `one_by_one`, to find the guilty item.
+    `token` rises with every claim and fences off the worker that lost the chunk; `lease_expires` and
+    `finished_at` are in seconds of the database's clock. After a crash the chunk goes `one_by_one`, to find
+    the guilty item.
     """
 
     __tablename__ = "chunks"
-    __table_args__ = (Index(None, "state", "job_id", "number"),)
+    __table_args__ = (Index(None, "state", "job_id", "number"), Index(None, "job_id", "finished_at"))
 
     job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
@@ -477,6 +547,7 @@ class Chunk(Base):
     worker_id: Mapped[int | None] = mapped_column(ForeignKey("workers.id", ondelete="SET NULL"), index=True)
     lease_expires: Mapped[float | None] = mapped_column(Float(53))
     one_by_one: Mapped[bool] = mapped_column(default=False)
+    finished_at: Mapped[float | None] = mapped_column(Float(53))
 
 
 class JobItem(Base):

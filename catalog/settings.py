@@ -3,6 +3,7 @@
 import os
 import re
 import secrets
+import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -61,6 +62,14 @@ class Settings:
                 with suppress(FileExistsError):
                     os.link(file.name, path)
         return path.read_text(encoding="ascii")
+
+
+def own_command(*arguments: str) -> list[str]:
+    """A command of ours for a child process, which ends with the process that starts it.
+
+    The console script beside this interpreter: `python -m` would put the working directory first.
+    """
+    return [str(Path(sys.executable).with_name("recaption")), "--with-parent", *arguments]
 
 
 def child_environment(**changes: str) -> dict[str, str]:

@@ -1,9 +1,12 @@
 """The application factory."""
 
+from functools import partial
+
 from apiflask import APIFlask
 from flask_bootstrap import Bootstrap5
 
-from catalog.reconciler import Reconciler
+from catalog import reconciler
+from catalog.periodic import Periodic
 from catalog.settings import Settings, load_settings
 from dashboard import (
     checkpoints,
@@ -21,6 +24,7 @@ from dashboard import (
     security,
     services,
     session,
+    tokens,
 )
 from dashboard.api import captions as api_captions
 from dashboard.api import collections as api_collections
@@ -28,11 +32,23 @@ from dashboard.api import duplicates as api_duplicates
 from dashboard.api import imports as api_imports
 from dashboard.api import items as api_items
 from dashboard.api import jobs as api_jobs
+from dashboard.api import troubles as api_troubles
 from dashboard.api import tus
+from dashboard.api import workers as api_workers
 
 MAX_REQUEST = 64 << 20  # bytes; parts of uploads are read as they come, whatever their length
-PAGES = (collections, duplicates, items, jobs, imports, checkpoints, people, login_link, health)
-API = (api_collections, api_imports, tus, api_duplicates, api_items, api_captions, api_jobs)
+PAGES = (collections, duplicates, items, jobs, imports, checkpoints, people, tokens, login_link, health)
+API = (
+    api_collections,
+    api_imports,
+    tus,
+    api_duplicates,
+    api_items,
+    api_captions,
+    api_jobs,
+    api_workers,
+    api_troubles,
+)
 
 
 def create_app(settings: Settings | None = None, *, reconcile: bool = True) -> APIFlask:
@@ -57,6 +73,7 @@ def create_app(settings: Settings | None = None, *, reconcile: bool = True) -> A
     for part in (*PAGES, *API):
         app.register_blueprint(part.blueprint)
     if reconcile:
-        Reconciler(opened.database, opened.queue).start()
+        turn = partial(reconciler.reconcile, opened.database, opened.queue)
+        Periodic("reconciler", turn, period=reconciler.PERIOD).start()
         opened.importer.start()
     return app

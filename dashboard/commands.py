@@ -13,9 +13,9 @@ from catalog.blobs import open_blobs
 from catalog.commands import opened
 from catalog.database import Database
 from catalog.settings import Settings, load_settings
+from catalog.supervisor import Supervisor, exit_on_signals
 from dashboard import demo as demonstration
 from dashboard.installation import LOOPBACK, WILDCARDS, address, children, is_taken, wait_until_it_answers
-from dashboard.supervisor import Supervisor, exit_on_signals
 
 PORT = 8765
 

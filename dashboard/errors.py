@@ -115,7 +115,7 @@ def http_error(error: HTTPException) -> ResponseReturnValue:
         return redirect(url_for("security.login", next=request.full_path.rstrip("?")))
     if error.response is not None:
         return error.response
-    kept = ("Allow", "Retry-After")
+    kept = ("Allow", "Retry-After", "WWW-Authenticate")
     headers = {name: value for name, value in error.get_headers() if name in kept}
     return answer(Problem(error.code or 500, _worded(error), headers=headers))
 
@@ -130,9 +130,14 @@ def answer(problem: Problem) -> ResponseReturnValue:
     return _page(problem), problem.status, problem.headers
 
 
+def below_api() -> bool:
+    """Whether the request is for the REST API."""
+    return request.path.startswith("/api/")
+
+
 def wants_problem() -> bool:
     """Whether a program asked: below /api, or by the Accept header."""
-    return request.path.startswith("/api/") or PROBLEM_JSON in request.headers.get("Accept", "")
+    return below_api() or PROBLEM_JSON in request.headers.get("Accept", "")
 
 
 def _page(problem: Problem) -> str:

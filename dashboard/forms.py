@@ -3,6 +3,7 @@
 from flask_wtf import FlaskForm
 from wtforms import (
     BooleanField,
+    IntegerField,
     PasswordField,
     RadioField,
     SelectChoice,
@@ -10,11 +11,13 @@ from wtforms import (
     StringField,
     TextAreaField,
 )
-from wtforms.validators import DataRequired, Length
+from wtforms.validators import DataRequired, InputRequired, Length, NumberRange
 
 from catalog.accounts import NAME_LENGTH, PASSWORD_LENGTH
 from catalog.errors import InvalidInput
-from catalog.schema import Role
+from catalog.jobs import PRIORITIES
+from catalog.schema import Role, Scope
+from catalog.tokens import NAME_LENGTH as TOKEN_NAME_LENGTH
 
 JOB_MODES = [
     SelectChoice("fill", "Photos without a caption"),
@@ -22,6 +25,12 @@ JOB_MODES = [
     SelectChoice("replace", "Every photo whose caption nobody has touched"),
 ]
 ROLES = [SelectChoice(role.value) for role in (Role.REVIEWER, Role.ADMIN)]
+
+SCOPES = [
+    SelectChoice(Scope.READ.value, "Read what you may see"),
+    SelectChoice(Scope.WRITE.value, "Read, and change what you may change"),
+]
+TOKEN_DAYS = [SelectChoice(30, "30 days"), SelectChoice(90, "90 days"), SelectChoice(365, "A year")]
 
 
 class Form(FlaskForm):
@@ -40,6 +49,13 @@ class CollectionForm(Form):
 
 class CaptionJobForm(Form):
     mode = RadioField("What to caption", choices=JOB_MODES, default="fill")
+
+
+class PriorityForm(Form):
+    priority = IntegerField(
+        "Priority",
+        [InputRequired("Give a whole number."), NumberRange(*PRIORITIES, "Give a number from -100 to 100.")],
+    )
 
 
 class SkipForm(Form):
@@ -62,3 +78,13 @@ class UserForm(Form):
 
 class ActiveForm(Form):
     active = BooleanField("May log in")
+
+
+class TokenForm(Form):
+    name = StringField(
+        "Name",
+        [DataRequired("Give the token a name."), Length(max=TOKEN_NAME_LENGTH)],
+        description="What will use it, such as the name of a script.",
+    )
+    scope = SelectField("Scope", choices=SCOPES)
+    days = SelectField("Good for", choices=TOKEN_DAYS, coerce=int, default=90)

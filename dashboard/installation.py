@@ -3,13 +3,11 @@
 import errno
 import http.client
 import socket
-import sys
 import time
-from pathlib import Path
 
-from catalog import workers
+from catalog import settings, workers
 from catalog.database import Database
-from dashboard.supervisor import Child
+from catalog.supervisor import Child
 
 ANSWERS_WITHIN = 60.0  # seconds
 LOOPBACK = "127.0.0.1"
@@ -18,19 +16,12 @@ WILDCARDS = ("0.0.0.0", "::")
 
 def children(database: Database, host: str, port: int, *, with_worker: bool) -> list[Child]:
     """The web server and, if wanted, a worker whose leases expire at once when it dies."""
-    # The console script beside this interpreter: `python -m` would put the working directory first.
-    recaption = [str(Path(sys.executable).with_name("recaption")), "--with-parent"]
-    web = Child("the web server", [*recaption, "web", "--host", host, "--port", str(port)])
+    web = Child("the web server", settings.own_command("web", "--host", host, "--port", str(port)))
     if not with_worker:
         return [web]
     name = f"{socket.gethostname()}:embedded-{port}"
-
-    def bury() -> None:
-        with database.writing() as session:
-            workers.bury(session, name)
-
-    command = [*recaption, "worker", "--name", name, "--log-level", "WARNING"]
-    return [web, Child("the worker", command, after_death=bury)]
+    command = settings.own_command("worker", "--name", name, "--log-level", "WARNING")
+    return [web, Child("the worker", command, after_end=workers.burying(database, name))]
 
 
 def is_taken(host: str, port: int) -> bool:

@@ -4,7 +4,8 @@ from datetime import datetime
 
 from flask import Flask
 
-from catalog.schema import CaptionState, JobState, Origin, ReviewState
+from catalog import pace
+from catalog.schema import CaptionState, JobState, Origin, ReviewState, Severity
 
 ORIGINS = {
     Origin.MODEL: ("AI", "ai", "written by the model, nobody has checked it"),
@@ -27,6 +28,7 @@ JOB_STATES = {
     JobState.DONE: "accepted",
     JobState.FAILED: "rejected",
 }
+SEVERITIES = {Severity.INFO: "uncaptioned", Severity.WARNING: "pending", Severity.ERROR: "rejected"}
 
 
 def moment(when: datetime | None) -> str:
@@ -36,9 +38,11 @@ def moment(when: datetime | None) -> str:
 
 def init_app(app: Flask) -> None:
     app.add_template_filter(moment)
+    app.add_template_filter(pace.in_words, "pace")
     app.jinja_env.globals.update(
         ORIGINS=ORIGINS,
         CAPTION_STATES=CAPTION_STATES,
         JOB_STATES=JOB_STATES,
+        SEVERITIES=SEVERITIES,
         REVIEW_STATES=list(ReviewState),
     )

@@ -1,27 +1,47 @@
-"""How a job stands, in the form in which pages and the API show it."""
+"""How jobs stand, in the form in which pages and the API show it."""
 
 from dataclasses import dataclass
 
+from flask import request
 from sqlalchemy.orm import Session
 
-from catalog import jobs, workers
+from catalog import collections, job_commands, jobs, roster, workers
+from catalog.job_commands import Commands
 from catalog.jobs import Failure
-from catalog.pages import Listing
-from catalog.schema import Job, JobKind, JobState, Worker
+from catalog.pace import Pace, pace, paces
+from catalog.pages import PAGE_SIZE, Listing
+from catalog.roster import Post
+from catalog.schema import Job, JobKind, JobState
+from dashboard.security import viewer
 from dashboard.services import services
 
 
 @dataclass(frozen=True)
-class Progress:
-    """A job with its failures and the workers that live. `finished` counts items, whatever became of them."""
+class Listed:
+    """A job as lists show it."""
 
     job: Job
-    failures: Listing[Failure]
-    workers: list[Worker]
+    collection: str | None
+    pace: Pace
 
     @property
     def finished(self) -> int:
-        return self.job.done + self.job.failed + self.job.skipped
+        return finished(self.job)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A job with its pace, its failures, the workers that live, and the lines that start it again."""
+
+    job: Job
+    pace: Pace
+    failures: Listing[Failure]
+    workers: list[Post]
+    commands: Commands | None
+
+    @property
+    def finished(self) -> int:
+        return finished(self.job)
 
     @property
     def waiting_for_a_worker(self) -> bool:
@@ -31,8 +51,27 @@ class Progress:
 
 def progress_of(session: Session, job: Job, *, after: int | None = None) -> Progress:
     """How the job stands, with a page of its failures."""
-    failures = jobs.failures(session, job, after=after)
-    return Progress(job=job, failures=failures, workers=list(workers.alive(session)))
+    return Progress(
+        job=job,
+        pace=pace(session, job),
+        failures=jobs.failures(session, job, after=after),
+        workers=roster.roster(session, viewer=viewer()),
+        commands=job_commands.commands(session, job, address=request.host_url),
+    )
+
+
+def listed(session: Session, *, after: int | None = None, limit: int = PAGE_SIZE) -> Listing[Listed]:
+    """The jobs that the viewer may see, newest first."""
+    found = jobs.recent(session, viewer=viewer(), after=after, limit=limit)
+    names = collections.names(session, {job.collection_id for job in found.rows if job.collection_id})
+    at = paces(session, found.rows)
+    rows = [Listed(job, names.get(job.collection_id or 0), at[job.id]) for job in found.rows]
+    return Listing(rows=rows, after=found.after)
+
+
+def finished(job: Job) -> int:
+    """The items of a job that are settled, whatever became of them."""
+    return job.done + job.failed + job.skipped
 
 
 def is_unfinished(job: Job) -> bool:

@@ -1,22 +1,28 @@
-"""Accounts: the catalog's users in the shape that Flask-Security knows, and who may come in."""
+"""Accounts: the catalog's users in the shape that Flask-Security knows, and who may come in, with what."""
 
 from datetime import timedelta
 from typing import Any
 
-from flask import Flask, request
+from apiflask import APIFlask
+from flask import Flask, g, request
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_security import LoginForm, RoleMixin, Security, UserDatastore, UserMixin, current_user
 from flask_wtf import CSRFProtect
 from sqlalchemy import func, select
+from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 from wtforms import StringField
 from wtforms.validators import DataRequired
 
+from catalog import tokens
 from catalog.errors import NotAllowed
-from catalog.schema import Role, User
+from catalog.schema import ApiToken, Role, Scope, User
 from catalog.settings import Settings
+from dashboard.api import description
+from dashboard.errors import below_api
 from dashboard.services import services
+from dashboard.session import SAFE_METHODS
 
 LOGINS = "10 per minute"  # attempts from one address
 PUBLIC = {
@@ -109,9 +115,24 @@ class NameLoginForm(LoginForm):
         return valid
 
 
+class SessionsCsrf(CSRFProtect):
+    """CSRF protection for whoever comes with a session; no site can make a browser send a token."""
+
+    def protect(self, apply_exemptions: bool = False) -> None:
+        if api_token() is None:
+            super().protect(apply_exemptions)
+
+
+def api_token() -> ApiToken | None:
+    """The token that this request came in with."""
+    token: ApiToken | None = g.get("api_token")
+    return token
+
+
 def viewer() -> User:
-    """The user who is logged in."""
-    user: User = current_user.user
+    """The user who asks: the token's where one is sent, otherwise the one who is logged in."""
+    token = api_token()
+    user: User = token.user if token else current_user.user
     return user
 
 
@@ -123,21 +144,46 @@ def require_admin() -> None:
 
 def require_login() -> None:
     """Close every door but those of PUBLIC; an unknown address goes on to its 404."""
-    known = request.routing_exception is None
-    if known and request.endpoint not in PUBLIC and not current_user.is_authenticated:
-        raise Unauthorized("Log in first.")
+    if request.routing_exception is not None:
+        return
+    if below_api() and request.authorization and request.authorization.type == "bearer":
+        # Also where a session cookie comes along: a token that is no good is not made up for by it.
+        admit(request.authorization.token or "")
+    elif request.endpoint not in PUBLIC and not current_user.is_authenticated:
+        raise unauthorized("Log in first, or send an API token." if below_api() else "Log in first.")
 
 
-def init_app(app: Flask, settings: Settings) -> None:
+def admit(secret: str) -> None:
+    """Let the owner of an API token in, as far as its scope reaches.
+
+    Attempts are not limited: a secret has 256 random bits, and no password can be tried here.
+    """
+    token = tokens.redeem(services().database, secret)
+    if token is None:
+        raise unauthorized("This API token is unknown, expired or revoked, or its owner is locked out.")
+    if token.scope is not Scope.WRITE and request.method not in SAFE_METHODS:
+        raise NotAllowed(
+            f"the API token {token.name!r} may only read; make one of the scope `write` to change something"
+        )
+    g.api_token = token
+
+
+def unauthorized(why: str) -> Unauthorized:
+    """A refusal that tells programs how to come in (RFC 6750); pages take no token."""
+    return Unauthorized(why, www_authenticate=WWWAuthenticate("bearer") if below_api() else None)
+
+
+def init_app(app: APIFlask, settings: Settings) -> None:
     app.config.from_mapping(CONFIG)
     app.secret_key = settings.secret_key()
     app.config["TRUSTED_HOSTS"] = ["localhost", "127.0.0.1", *settings.trusted_hosts]
     # Before CSRF protection, which reads the whole body of a request.
     app.before_request(require_login)
-    CSRFProtect(app)
+    SessionsCsrf(app)
     security = Security(app, Accounts(), login_form=NameLoginForm)
-    # Flask-Security would let its own bearer tokens in; here a session is the only way.
+    # Flask-Security would let in bearer tokens of its own, which have no scope and cannot be revoked.
     security.login_manager.request_loader(lambda request: None)
+    description.init_app(app)
     _limit_logins(app, settings)
 
 

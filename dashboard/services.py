@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 
 from flask import Flask, current_app
+from sqlalchemy.orm import Session
 
 from catalog.blobs import BlobStore, open_blobs
 from catalog.database import Database
 from catalog.imports.importer import Importer
 from catalog.queue import Queue
 from catalog.settings import Settings
+from catalog.troubles import Trouble, troubles
 
 EXTENSION = "recaption"
 
@@ -22,6 +24,10 @@ class Services:
     blobs: BlobStore
     queue: Queue
     importer: Importer
+
+    def troubles(self, session: Session) -> list[Trouble]:
+        """What keeps jobs from going on."""
+        return troubles(session, self.settings, self.database, self.queue)
 
 
 def attach(app: Flask, settings: Settings) -> Services:

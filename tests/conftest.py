@@ -4,7 +4,6 @@ import logging
 import os
 import shutil
 import socket
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.request import Request, urlopen
@@ -16,6 +15,7 @@ import pytest
 from PIL import Image
 
 from catalog.object_storage import S3Account, S3Place
+from tests.disks import mounted
 
 POSTGRESQL = os.environ.get("RECAPTION_TEST_POSTGRESQL", "postgresql://postgres@127.0.0.1:5432/postgres")
 REDIS = os.environ.get("RECAPTION_TEST_REDIS", "redis://127.0.0.1:6379/15")
@@ -154,13 +154,8 @@ def account(s3_server: str) -> S3Account:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 2 MiB."""
-    folder = tmp_path / "small disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "recaption-test", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
-        pytest.skip("only root can mount a small file system, and only where mounting is allowed")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with mounted(tmp_path / "small disk", "2m") as folder:
+        yield folder
 
 
 @pytest.fixture

@@ -1,19 +1,27 @@
 """The Celery application of one worker: one child process, which holds the captioner."""
 
+import logging
+import os
 import signal
 import sys
+from functools import partial
 from importlib.metadata import version
 
-from billiard import get_context
 from celery import Celery, signals
+from sqlalchemy.exc import SQLAlchemyError
 
-from catalog import workers
+from catalog import reconciler, workers
 from catalog.commands import opened
-from catalog.queue import CAPTION_QUEUE, DRAIN, Queue, broker_options
-from catalog.reconciler import Reconciler
+from catalog.database import Database
+from catalog.errors import StorageFull
+from catalog.periodic import Periodic
+from catalog.queue import CAPTION_QUEUE, DRAIN, SOCKET_TIMEOUT, Queue, broker_options
 from catalog.settings import Settings
 from worker import tasks
 from worker.runtime import Runtime
+from worker.shared import Flag, Message, Setbacks
+
+log = logging.getLogger(__name__)
 
 HARD_LIMIT = 180  # seconds after which a hung drain is killed
 
@@ -22,7 +30,7 @@ def create_app(settings: Settings) -> Celery:
     """The application with its one task and the rules of the queue."""
     app = Celery("recaption")
     app.conf.update(
-        broker_options(settings),
+        broker_options(settings, socket_timeout=SOCKET_TIMEOUT),
         # A message is a wake-up: it is acknowledged before the work, and never delivered again.
         task_acks_late=False,
         worker_prefetch_multiplier=1,
@@ -38,32 +46,67 @@ def create_app(settings: Settings) -> Celery:
 
 def run(settings: Settings, *, name: str, device: str, log_level: str) -> None:
     """Work until SIGTERM or Ctrl+C, then exit: announce the worker and hand over to Celery."""
-    database = opened(settings)
+    # Until Celery listens itself, an order to end has to unwind the stack as well.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
+    database, queue = opened(settings), Queue(settings)
+    # SQLite's locks are those of a process: a child that inherits a connection believes that it holds them.
+    # What is registered first runs last, behind the pauses of the threads below.
+    os.register_at_fork(before=database.close)
+    announce = partial(workers.register, name=name, device=device, version=version("recaption"))
     with database.writing() as session:
-        worker_id = workers.register(session, name=name, device=device, version=version("recaption"))
-    stopping = get_context("fork").Event()
+        worker_id = announce(session)
+    stopping, setbacks, said = Flag(), Setbacks(), Message()
 
     def beat() -> None:
+        out_of_reach = f"it cannot reach the broker: {queue.trouble}" if queue.trouble else None
+        trouble = setbacks.trouble or said.text or out_of_reach
         with database.writing() as session:
-            workers.beat(session, worker_id)
+            if not workers.beat(session, worker_id, trouble=trouble):
+                announce(session, worker_id=worker_id)
 
-    reconciler = Reconciler(database, Queue(settings), before=beat)
+    def reconcile() -> None:
+        reconciler.reconcile(database, queue)
+        with database.writing() as session:
+            workers.refuse_newer(session, name)
+
+    threads = (
+        Periodic("heartbeat", beat, period=(workers.BEAT, workers.BEAT)),
+        Periodic("reconciler", reconcile, period=reconciler.PERIOD),
+    )
 
     def begin_child(**_: object) -> None:
         # A service manager may signal the whole group; this process hears of it from its parent.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        tasks.runtime = Runtime(settings=settings, worker_id=worker_id, device=device, stopping=stopping)
-
-    def begin(**_: object) -> None:
-        reconciler.start()
+        runtime = Runtime(
+            settings=settings,
+            worker_id=worker_id,
+            name=name,
+            device=device,
+            stopping=stopping,
+            setbacks=setbacks,
+            trouble=said,
+        )
+        tasks.begin(runtime)
 
     def begin_to_stop(**_: object) -> None:
-        # Celery tells only this process; the child reads the event between two batches.
+        # Celery tells only this process; the child reads the flag between two batches.
         stopping.set()
 
     signals.worker_process_init.connect(begin_child, weak=False)
-    signals.worker_ready.connect(begin, weak=False)
     signals.worker_shutting_down.connect(begin_to_stop, weak=False)
+    try:
+        # Before Celery begins, which waits for as long as the broker is away.
+        for thread in threads:
+            thread.start()
+        _work(settings, name=name, log_level=log_level)
+    finally:
+        for thread in threads:
+            thread.stop()
+        _say_goodbye(database, worker_id)
+
+
+def _work(settings: Settings, *, name: str, log_level: str) -> None:
+    """Run Celery's worker until it is told to end, and exit as it does."""
     worker = create_app(settings).Worker(
         hostname=f"recaption@{name}",
         pool_cls="prefork",
@@ -76,3 +119,11 @@ def run(settings: Settings, *, name: str, device: str, log_level: str) -> None:
     )
     worker.start()
     sys.exit(worker.exitcode)
+
+
+def _say_goodbye(database: Database, worker_id: int) -> None:
+    try:
+        with database.writing() as session:
+            workers.say_goodbye(session, worker_id)
+    except (SQLAlchemyError, StorageFull) as error:
+        log.warning("the database did not hear that this worker ended, and will count it as dead: %s", error)

@@ -1,16 +1,17 @@
 """The command that works: one process a device."""
 
 import os
-import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Sequence
-from pathlib import Path
+from contextlib import suppress
 
 import click
 
-from catalog.settings import child_environment, load_settings
+from catalog import workers
+from catalog.commands import opened
+from catalog.database import Database
+from catalog.settings import child_environment, load_settings, own_command
+from catalog.supervisor import Child, Supervisor, exit_on_signals
 from worker import app, devices
 
 
@@ -24,35 +25,22 @@ def worker(name: str | None, device: str, log_level: str) -> None:
     name = name or f"{socket.gethostname()}:{os.getpid()}"
     gpus = (settings.visible_gpus or devices.cuda_devices()) if device == "auto" else ()
     if len(gpus) > 1:
-        _one_process_each(name, gpus, log_level)
+        _one_process_each(opened(settings), name, gpus, log_level)
     else:
         kind = device if device != "auto" else ("cuda" if gpus else "cpu")
         app.run(settings, name=name, device=kind, log_level=log_level)
 
 
-def _one_process_each(name: str, gpus: Sequence[str], log_level: str) -> None:
-    """Run a worker for every GPU, each seeing only its own, until all have ended."""
-    command = [
-        str(Path(sys.executable).with_name("recaption")),
-        "--with-parent",
-        "worker",
-        "--device",
-        "cuda",
-    ]
-    processes = [
-        subprocess.Popen(
-            [*command, "--name", f"{name}:cuda{gpu}", "--log-level", log_level],
-            env=child_environment(CUDA_VISIBLE_DEVICES=gpu),
-        )
-        for gpu in gpus
-    ]
+def _one_process_each(database: Database, name: str, gpus: Sequence[str], log_level: str) -> None:
+    """Keep a worker running for every GPU, each seeing only its own, until SIGTERM or Ctrl+C."""
 
-    def pass_on(number: int, frame: object) -> None:
-        for process in processes:
-            process.send_signal(signal.SIGTERM)
+    def child(gpu: str) -> Child:
+        own_name = f"{name}:cuda{gpu}"
+        command = own_command("worker", "--device", "cuda", "--name", own_name, "--log-level", log_level)
+        environment = child_environment(CUDA_VISIBLE_DEVICES=gpu)
+        end = workers.burying(database, own_name)
+        return Child(f"the worker {own_name}", command, environment=environment, after_end=end)
 
-    signal.signal(signal.SIGTERM, pass_on)
-    signal.signal(signal.SIGINT, pass_on)
-    statuses = [process.wait() for process in processes]
-    # One that was told to end before it could listen died of the signal, as it was meant to.
-    sys.exit(any(status not in (0, -signal.SIGTERM) for status in statuses))
+    exit_on_signals()
+    with suppress(KeyboardInterrupt), Supervisor([child(gpu) for gpu in gpus]) as supervisor:
+        supervisor.wait()

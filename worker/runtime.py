@@ -1,7 +1,7 @@
 """What one working process holds: its database, its blobs and the one captioner it has loaded."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from catalog.blobs import BlobStore, open_blobs
 from catalog.checkpoints import materialise
@@ -9,25 +9,28 @@ from catalog.database import Database
 from catalog.queue import Queue
 from catalog.schema import Checkpoint
 from catalog.settings import Settings
+from catalog.space import room_in
+from worker.shared import Flag, Message, Setbacks
 
 if TYPE_CHECKING:
     from model.predictor import Predictor
 
 
-class Flag(Protocol):
-    """An event that the parent process sets and the child reads."""
-
-    def is_set(self) -> bool: ...
-
-
 @dataclass
 class Runtime:
-    """One a working process. The captioner is loaded when the first job needs it."""
+    """One a working process. The captioner is loaded when the first job needs it.
+
+    `holds_nothing` is false while the database did not hear that a chunk was given back.
+    """
 
     settings: Settings
     worker_id: int
+    name: str
     device: str
     stopping: Flag
+    setbacks: Setbacks = field(default_factory=Setbacks)
+    trouble: Message = field(default_factory=Message)
+    holds_nothing: bool = field(init=False, default=True)
     database: Database = field(init=False)
     blobs: BlobStore = field(init=False)
     queue: Queue = field(init=False)
@@ -41,7 +44,8 @@ class Runtime:
     def predictor(self, checkpoint_id: int) -> "Predictor":
         """The captioner of a checkpoint; another one takes the place of the last.
 
-        Raises MissingBlob when the checkpoint's bytes are gone, ModelError when they are no captioner.
+        Raises MissingBlob when the checkpoint's bytes are gone, ModelError when they are no captioner, and
+        StorageFull when this machine has no room for it.
         """
         if self._loaded is None or self._loaded[0] != checkpoint_id:
             # Torch is imported here, in the child that works, and never in the process that supervises.
@@ -50,6 +54,7 @@ class Runtime:
             self._loaded = None
             with self.database.reading() as session:
                 checkpoint = session.get_one(Checkpoint, checkpoint_id)
-                folder = materialise(checkpoint, self.blobs, self.settings.cache)
+                with room_in(self.settings.cache):
+                    folder = materialise(checkpoint, self.blobs, self.settings.cache)
             self._loaded = (checkpoint_id, Predictor.load(folder, device=self.device))
         return self._loaded[1]

@@ -3,8 +3,8 @@
 import logging
 import os
 
-from sqlalchemy.exc import SQLAlchemyError
-
+from catalog import workers
+from catalog.database import AWAY
 from catalog.errors import StorageFull
 from worker import captioning
 from worker.runtime import Runtime
@@ -14,14 +14,30 @@ log = logging.getLogger(__name__)
 runtime: Runtime | None = None  # set once, when the child process begins
 
 
+def begin(begun: Runtime) -> None:
+    """Take up this process's work, beginning with what the one before it may have left in mid-chunk."""
+    global runtime
+    runtime = begun
+    runtime.setbacks.begin()
+    try:
+        with begun.database.writing() as session:
+            left = workers.end_leases(session, begun.worker_id)
+        if left:
+            begun.queue.wake()
+    except (StorageFull, *AWAY) as error:
+        log.warning("the database did not answer; what this worker left waits for its lease: %s", error)
+
+
 def drain() -> None:
     """Caption what waits, and ask for another turn when there is more."""
     if runtime is None:
         raise RuntimeError("the worker's child process was not begun; start it with `recaption worker`")
+    if runtime.stopping.wait(runtime.setbacks.pause):
+        return
     try:
         if captioning.drain(runtime):
             runtime.queue.wake()
-    except (SQLAlchemyError, StorageFull) as error:
+    except (StorageFull, *AWAY) as error:
         log.warning("the database did not answer, the reconciler will try again: %s", error)
     except Exception:
         # A network that failed in an unforeseen way may be broken for good, as a GPU is after an illegal

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from catalog.database import database_clock
 from catalog.errors import Conflict, StaleToken
 from catalog.ingest import FileReport
+from catalog.jobs import WORKABLE
 from catalog.schema import (
     ImportedFile,
     Job,
@@ -25,7 +26,6 @@ from catalog.schema import (
 from catalog.uploads import LIFETIME, OPEN, end_if_complete, forget_parts, lock_import
 
 LEASE = 60.0  # seconds
-WORKABLE = (JobState.QUEUED, JobState.RUNNING)
 
 
 @dataclass

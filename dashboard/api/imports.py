@@ -10,7 +10,8 @@ from catalog.imports import reports
 from catalog.imports.claims import retry as retry_failed
 from catalog.imports.reports import ReportPage, UploadPage
 from catalog.schema import Job, JobKind
-from dashboard.api.schemas import ImportIn, JobOut, ReportsOut, ReportsQuery, UploadsOut, UploadsQuery
+from dashboard.api.job_schemas import JobOut
+from dashboard.api.schemas import ImportIn, ReportsOut, ReportsQuery, UploadsOut, UploadsQuery
 from dashboard.downloads import spooled
 from dashboard.security import viewer
 from dashboard.services import services

@@ -18,10 +18,9 @@ from apiflask.validators import Length, OneOf, Range
 from catalog.captions import TEXT_LENGTH
 from catalog.exports import FORMATS
 from catalog.items import PAGE_SIZE
-from catalog.jobs import MODES
 from catalog.near_duplicates import GROUPS_AT_A_TIME
 from catalog.pages import PAGE_SIZE as PAGE
-from catalog.schema import CaptionKind, CaptionState, JobKind, JobState, Origin, ReviewState, UploadState
+from catalog.schema import CaptionKind, CaptionState, Origin, ReviewState, UploadState
 from catalog.search import LONGEST_QUERY, MOST_COUNTED
 
 LONGEST_PAGE = 500
@@ -253,57 +252,6 @@ class DraftIn(Schema):
     text = String(required=True, validate=Length(max=TEXT_LENGTH))
     caption_id = Integer(load_default=None, allow_none=True)
     version = Integer(load_default=None, allow_none=True)
-
-
-class JobIn(Schema):
-    collection_id = Integer(required=True)
-    mode = String(load_default="fill", validate=OneOf(MODES))
-    checkpoint = String(load_default=None, allow_none=True, validate=Length(1, 255))
-    priority = Integer(load_default=0, validate=Range(-100, 100))
-
-
-class JobOut(Schema):
-    id = Integer()
-    kind = Enum(JobKind, by_value=True)
-    state = Enum(JobState, by_value=True)
-    collection_id = Integer(allow_none=True)
-    checkpoint_id = Integer(allow_none=True)
-    priority = Integer()
-    total = Integer()
-    done = Integer()
-    failed = Integer()
-    skipped = Integer()
-    error = String(allow_none=True)
-    created_at = DateTime()
-    started_at = DateTime(allow_none=True)
-    finished_at = DateTime(allow_none=True)
-
-
-class FailureOut(Schema):
-    item_id = Integer()
-    path = String()
-    error = String()
-
-
-class FailuresOut(Schema):
-    failures = List(Nested(FailureOut), attribute="rows")
-    after = Integer(allow_none=True, metadata={"description": "Null on the last page."})
-
-
-class WorkerOut(Schema):
-    name = String()
-    device = String()
-
-
-class ProgressOut(Schema):
-    job = Nested(JobOut)
-    failures = List(
-        Nested(FailureOut),
-        attribute="failures.rows",
-        metadata={"description": "The first of them; `/jobs/{id}/failures` lists them all."},
-    )
-    workers = List(Nested(WorkerOut))
-    waiting_for_a_worker = Boolean()
 
 
 class ExportQuery(Schema):

@@ -2,6 +2,11 @@
 
 const format = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
-for (const time of document.querySelectorAll("time[datetime]")) {
-  time.textContent = format.format(new Date(time.dateTime));
+/** Write the times below `root` as people here read them. */
+export function localise(root) {
+  for (const time of root.querySelectorAll("time[datetime]")) {
+    time.textContent = format.format(new Date(time.getAttribute("datetime")));
+  }
 }
+
+localise(document);

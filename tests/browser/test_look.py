@@ -28,7 +28,7 @@ def addresses(page: Page, photo: Callable[..., Path], tmp_path: Path) -> list[st
     page.get_by_text("Write captions…", exact=True).click()
     page.get_by_role("button", name="Start").click()
     page.wait_for_url("**/jobs/*")
-    overview = ["/", "/jobs", "/checkpoints", "/people", "/nowhere"]
+    overview = ["/", "/jobs", "/checkpoints", "/people", "/tokens", "/nowhere"]
     return [collection, f"{collection}/members", f"{collection}/delete", item, page.url, *overview]
 
 

@@ -10,9 +10,10 @@ from sqlalchemy.orm import Session
 from catalog import collections
 from catalog.blobs.local import LocalBlobs
 from catalog.blobs.s3 import S3Blobs
-from catalog.chunks import Claim, Written
+from catalog.chunks import Claim
 from catalog.database import Database
 from catalog.object_storage import Bucket, S3Account, S3Place
+from catalog.recording import Written
 from catalog.schema import Checkpoint, CheckpointState, Image, Item, Role, User
 from pictures.sandbox import DecodingProcess
 from tests.catalog.web_server import Server

@@ -6,10 +6,11 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from catalog import captions, chunks, collections, items, jobs, workers
-from catalog.chunks import Claim, Unreadable
+from catalog import captions, chunks, collections, items, job_control, jobs, recording, workers
+from catalog.chunks import Claim
 from catalog.database import Database, database_clock
 from catalog.errors import Conflict, StaleToken
+from catalog.recording import Unreadable
 from catalog.schema import (
     Caption,
     CaptionDetail,
@@ -30,7 +31,7 @@ from catalog.schema import (
 )
 
 Filled = Callable[..., tuple[int, list[int], int]]
-Outcomes = Callable[[Claim], list[chunks.Written]]
+Outcomes = Callable[[Claim], list[recording.Written]]
 
 
 def start(
@@ -80,7 +81,7 @@ def test_recording_writes_captions_history_counters_and_ends_the_job(
     job, item_ids, worker_id = start(session, filled, 3)
     held = claimed(session, worker_id)
     outcomes = [*written(held)[:2], Unreadable(item_ids[2], "blob is missing")]
-    chunks.record(session, held, outcomes)
+    recording.record(session, held, outcomes)
     session.expire_all()
     assert (job.state, job.done, job.failed, job.skipped) == (JobState.DONE, 2, 1, 0)
     assert job.finished_at is not None
@@ -97,7 +98,9 @@ def test_what_the_network_said_is_recorded_with_its_caption(
     start(session, filled, 2)
     held = claimed(session, worker(session, "two"))
     first, second = written(held)
-    chunks.record(session, held, [replace(first, confidence=0.71, attention=b"\xff\x00\x00\x01" * 2), second])
+    recording.record(
+        session, held, [replace(first, confidence=0.71, attention=b"\xff\x00\x00\x01" * 2), second]
+    )
     said = session.scalars(select(CaptionDetail).order_by(CaptionDetail.caption_id)).all()
     assert [(one.score, one.tokens) for one in said] == [(-0.5, ["a", "boat"])] * 2
     assert (said[0].confidence, said[0].attention) == (0.71, b"\xff\x00\x00\x01\xff\x00\x00\x01")
@@ -113,10 +116,10 @@ def test_a_worker_that_lost_its_lease_cannot_write(
     taken = claimed(session, worker(session, "two"))
     assert taken.token == lost.token + 1
     with pytest.raises(StaleToken, match="stale"):
-        chunks.record(session, lost, written(lost))
+        recording.record(session, lost, written(lost))
     with pytest.raises(StaleToken):
         chunks.renew(session, lost)
-    chunks.record(session, taken, written(taken))
+    recording.record(session, taken, written(taken))
     session.expire_all()
     assert job.done == 2
 
@@ -147,7 +150,7 @@ def test_only_the_item_in_hand_is_charged_and_the_third_time_it_is_poison(
         expire(session, held)
     held = claimed(session, worker_id)
     assert [item.item_id for item in held.items] == [item_ids[0], item_ids[2]]
-    chunks.record(session, held, written(held))
+    recording.record(session, held, written(held))
     session.expire_all()
     assert (job.state, job.done, job.failed) == (JobState.DONE, 2, 1)
     charged = session.scalars(select(JobItem.found_in_hand).order_by(JobItem.item_id)).all()
@@ -178,17 +181,17 @@ def test_a_cancelled_job_keeps_what_is_done_and_refuses_what_comes_late(
 ) -> None:
     job, _, worker_id = start(session, filled, jobs.CHUNK_SIZE + 1)
     done, late = claimed(session, worker_id), claimed(session, worker_id)
-    chunks.record(session, done, written(done))
-    jobs.cancel(session, job)
+    recording.record(session, done, written(done))
+    job_control.cancel(session, job, user=None)
     with pytest.raises(StaleToken):
-        chunks.record(session, late, written(late))
+        recording.record(session, late, written(late))
     session.expire_all()
     assert (job.state, job.done) == (JobState.CANCELLED, jobs.CHUNK_SIZE)
     assert session.scalar(select(func.count()).select_from(Caption)) == jobs.CHUNK_SIZE
     states = set(session.scalars(select(JobItem.state)))
     assert states == {JobItemState.DONE, JobItemState.CANCELLED}
     with pytest.raises(Conflict, match="ended already"):
-        jobs.cancel(session, job)
+        job_control.cancel(session, job, user=None)
 
 
 def test_higher_priority_goes_first(session: Session, filled: Filled) -> None:
@@ -206,7 +209,7 @@ def test_no_job_changes_what_a_person_decided_while_it_ran(
     held = claimed(session, worker_id)
     item = items.get(session, item_ids[0], viewer=None)
     captions.write(session, item, text="Written by hand.", user=None)
-    chunks.record(session, held, written(held))
+    recording.record(session, held, written(held))
     session.expire_all()
     assert (job.done, job.skipped) == (1, 1)
     kept = session.scalars(select(Caption).where(Caption.item_id == item_ids[0])).one()
@@ -221,7 +224,7 @@ def test_replace_leaves_every_kind_of_human_work_alone(
 ) -> None:
     _, item_ids, worker_id = start(session, filled, 6)
     held = claimed(session, worker_id)
-    chunks.record(session, held, written(held))
+    recording.record(session, held, written(held))
     user = new_user(session, "Reviewer")
     found = [items.get(session, item_id, viewer=None) for item_id in item_ids]
     texts = [captions.of_item(session, item)[0].caption for item in found]
@@ -234,7 +237,7 @@ def test_replace_leaves_every_kind_of_human_work_alone(
     job = again(session, found[0].collection_id, held.checkpoint_id, mode="replace")
     assert job.total == 1
     second = claimed(session, worker_id)
-    chunks.record(session, second, written(second))
+    recording.record(session, second, written(second))
     by_job = session.scalars(select(Caption.item_id).where(Caption.job_id == job.id)).all()
     assert by_job == [item_ids[5]]
     assert session.scalar(select(func.count()).select_from(Caption)) == 6
@@ -248,14 +251,14 @@ def test_jobs_pass_over_alt_texts_and_descriptions(
 ) -> None:
     _, (item_id,), worker_id = start(session, filled, 1)
     held = claimed(session, worker_id)
-    chunks.record(session, held, written(held))
+    recording.record(session, held, written(held))
     item = items.get(session, item_id, viewer=None)
     captions.write(session, item, text="A boat, left.", user=None, kind=CaptionKind.ALT)
     session.add(Caption(item_id=item_id, text="Left.", origin=Origin.MODEL, kind=CaptionKind.DESCRIPTION))
     session.flush()
     job = again(session, item.collection_id, held.checkpoint_id, mode="replace")
     second = claimed(session, worker_id)
-    chunks.record(session, second, written(second))
+    recording.record(session, second, written(second))
     rows = session.execute(select(Caption.text, Caption.job_id).order_by(Caption.id)).all()
     assert [tuple(row) for row in rows] == [
         ("A boat, left.", None),
@@ -267,11 +270,11 @@ def test_jobs_pass_over_alt_texts_and_descriptions(
 def test_adding_gives_a_second_candidate_once(session: Session, filled: Filled, written: Outcomes) -> None:
     job, item_ids, worker_id = start(session, filled, 1)
     held = claimed(session, worker_id)
-    chunks.record(session, held, written(held))
+    recording.record(session, held, written(held))
     collection_id = session.get_one(Item, item_ids[0]).collection_id
     second = again(session, collection_id, held.checkpoint_id, mode="add")
     held = claimed(session, worker_id)
-    chunks.record(session, held, written(held))
+    recording.record(session, held, written(held))
     pairs = session.execute(select(Caption.item_id, Caption.job_id).order_by(Caption.id)).all()
     assert [tuple(pair) for pair in pairs] == [(item_ids[0], job.id), (item_ids[0], second.id)]
 
@@ -280,14 +283,14 @@ def test_an_item_deleted_during_a_job_is_skipped(session: Session, filled: Fille
     job, item_ids, worker_id = start(session, filled, 2)
     held = claimed(session, worker_id)
     items.remove(session, items.get(session, item_ids[0], viewer=None), user=None)
-    chunks.record(session, held, written(held))
+    recording.record(session, held, written(held))
     session.expire_all()
     assert (job.state, job.done, job.skipped, job.total) == (JobState.DONE, 1, 1, 2)
 
 
 def test_a_job_whose_checkpoint_is_gone_fails_with_the_reason(session: Session, filled: Filled) -> None:
     job, _, worker_id = start(session, filled, 2)
-    chunks.fail_job(session, claimed(session, worker_id), "the checkpoint cannot be used: gone")
+    recording.fail_job(session, claimed(session, worker_id), "the checkpoint cannot be used: gone")
     session.expire_all()
     assert (job.state, job.failed, job.error) == (JobState.FAILED, 2, "the checkpoint cannot be used: gone")
     assert chunks.claim(session, worker_id=worker_id) is None
@@ -298,8 +301,8 @@ def test_a_failing_job_leaves_the_chunks_of_other_workers_to_them(
 ) -> None:
     job, _, worker_id = start(session, filled, jobs.CHUNK_SIZE * 2 + 1)
     theirs, ours = claimed(session, worker_id), claimed(session, worker(session, "two"))
-    chunks.fail_job(session, ours, "the checkpoint cannot be used: gone")
-    chunks.record(session, theirs, written(theirs))
+    recording.fail_job(session, ours, "the checkpoint cannot be used: gone")
+    recording.record(session, theirs, written(theirs))
     session.expire_all()
     assert (job.state, job.done, job.failed) == (JobState.FAILED, jobs.CHUNK_SIZE, jobs.CHUNK_SIZE + 1)
 
@@ -337,7 +340,7 @@ def test_deleting_a_collection_ends_its_claims(session: Session, filled: Filled,
     held = claimed(session, worker_id)
     collections.remove(session, session.get_one(Collection, job.collection_id), user=None)
     with pytest.raises(StaleToken):
-        chunks.record(session, held, written(held))
+        recording.record(session, held, written(held))
     assert (
         session.scalar(select(func.count()).select_from(Chunk).where(Chunk.state != ChunkState.FINISHED)) == 0
     )

@@ -11,13 +11,14 @@ from click.testing import CliRunner
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from catalog import captions, chunks, collections, items, jobs, workers
+from catalog import captions, chunks, collections, items, jobs, recording, tokens, workers
 from catalog.blobs import BlobStore
 from catalog.blobs.local import LocalBlobs
-from catalog.chunks import Claim, Written
+from catalog.chunks import Claim
 from catalog.commands import delete_command, import_command
 from catalog.database import Database
 from catalog.ingest import Removal, ingest, pictures_of, remove_blobs
+from catalog.recording import Written
 from catalog.schema import (
     Base,
     Caption,
@@ -29,6 +30,7 @@ from catalog.schema import (
     Item,
     Job,
     JobKind,
+    Scope,
     Tombstone,
     Upload,
     UploadPart,
@@ -38,13 +40,15 @@ from catalog.schema import (
 from pictures.sandbox import DecodingProcess
 
 Photo = Callable[..., Path]
-KEPT = {"users", "login_links", "checkpoints", "workers", "tombstones"}
+KEPT = {"users", "api_tokens", "login_links", "checkpoints", "workers", "tombstones"}
 
 
 @pytest.fixture
 def user(database: Database, new_user: Callable[..., User]) -> User:
     with database.writing() as session:
-        return new_user(session, "ada")
+        user = new_user(session, "ada")
+        tokens.create(session, user, name="cron", scope=Scope.READ, days=30)
+    return user
 
 
 @pytest.fixture
@@ -77,7 +81,7 @@ def collection_id(
         worker_id = workers.register(session, name="test", device="cpu", version="0")
         claim = chunks.claim(session, worker_id=worker_id)
         assert claim
-        chunks.record(session, claim, written(claim))
+        recording.record(session, claim, written(claim))
         for item in session.scalars(select(Item)):
             caption = session.scalars(select(Caption).where(Caption.item_id == item.id)).one()
             captions.revise(session, caption, version=1, user=user, text="A", state=CaptionState.ACCEPTED)

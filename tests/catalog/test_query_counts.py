@@ -6,9 +6,10 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
-from catalog import chunks, jobs, workers
-from catalog.chunks import Claim, Written
+from catalog import chunks, jobs, recording, workers
+from catalog.chunks import Claim
 from catalog.database import Database
+from catalog.recording import Written
 from catalog.schema import ITEM_COUNTS, Base, Checkpoint, Collection
 
 Filled = Callable[..., tuple[int, list[int], int]]
@@ -76,7 +77,7 @@ def _chunk(database: Database, worker_id: int, written: Outcomes) -> tuple[int, 
         watch(session)
         before = rows_written(session)
         event.listen(database.engine, "before_cursor_execute", note)
-        chunks.record(session, held, written(held))
+        recording.record(session, held, written(held))
         session.flush()
         event.remove(database.engine, "before_cursor_execute", note)
         return len(statements), rows_written(session) - before

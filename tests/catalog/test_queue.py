@@ -25,6 +25,22 @@ def test_the_embedded_broker_is_a_folder(settings: Settings) -> None:
     assert messages(settings) == 2
 
 
+def test_what_was_cut_short_in_the_folder_stops_neither_who_reads_nor_who_writes(settings: Settings) -> None:
+    queue = Queue(settings)
+    assert queue.wake()
+    for path in settings.broker_folder.rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"")
+    again = Queue(settings)
+    assert again.wake()
+    with again.app.connection_for_read() as connection:
+        simple = connection.SimpleQueue(again.app.amqp.queues["caption"])
+        with pytest.raises(simple.Empty):
+            simple.get_nowait()
+        assert simple.get_nowait().headers["task"] == "recaption.drain"
+        simple.close()
+
+
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "amqp://127.0.0.1:1//"])
 def test_a_dead_broker_is_noticed_within_a_second(settings: Settings, url: str) -> None:
     queue = Queue(replace(settings, broker_url=url))

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from catalog import collections, jobs, uploads
+from catalog import collections, job_control, uploads
 from catalog.blobs import BlobStore
 from catalog.database import Database
 from catalog.errors import (
@@ -487,7 +487,7 @@ def test_cancelling_ends_an_import_and_gives_its_bytes_back(client: Client, pict
     key = client.begin(job_id, "two.jpg", 100)
     client.send(key, 0, bytes(50))
     with client.database.writing() as session:
-        jobs.cancel(session, session.get_one(Job, job_id))
+        job_control.cancel(session, session.get_one(Job, job_id), user=None)
     assert client.import_all() == 0
     with pytest.raises(NotFound):
         client.send(key, 50, bytes(50))

@@ -12,10 +12,10 @@ from PIL import Image as Picture
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from catalog import chunks, collections, jobs, workers
+from catalog import chunks, collections, jobs, recording, workers
 from catalog.blobs import open_blobs
-from catalog.chunks import Written
 from catalog.database import Database
+from catalog.recording import Written
 from catalog.schema import Caption, Checkpoint, CheckpointState, Collection, Image, Item, Role, User
 from catalog.settings import Settings, load_settings
 from dashboard.app import create_app
@@ -148,6 +148,15 @@ def checkpoint(database: Database) -> int:
 
 
 @pytest.fixture
+def job(admin: Visitor, collection: int, new_items: Callable[[int], list[int]], checkpoint: int) -> int:
+    """The id of a job on three photos that no worker has begun."""
+    new_items(3)
+    answer = admin.call("POST", "/jobs", json={"collection_id": collection})
+    assert answer.status_code == 202
+    return int(answer.json["id"])
+
+
+@pytest.fixture
 def captioned(database: Database, checkpoint: int, collection: int) -> Callable[[], int]:
     """A function that lets a job caption what has no caption yet, and returns the job's id."""
 
@@ -164,7 +173,7 @@ def captioned(database: Database, checkpoint: int, collection: int) -> Callable[
                 claim = chunks.claim(session, worker_id=_worker(session))
                 if claim is None:
                     return job.id
-                chunks.record(session, claim, [_written(one.item_id) for one in claim.items])
+                recording.record(session, claim, [_written(one.item_id) for one in claim.items])
 
     return caption
 

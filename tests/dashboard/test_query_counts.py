@@ -7,26 +7,32 @@ import pytest
 from apiflask import APIFlask
 from sqlalchemy import event, insert, select, update
 
-from catalog.database import Database
+from catalog.database import Database, database_clock
 from catalog.schema import (
+    ApiToken,
     Caption,
     Checkpoint,
     Chunk,
+    ChunkState,
     Collection,
     HistoryEntry,
     Image,
     ImportedFile,
     Item,
     Job,
+    JobEvent,
     JobItem,
     JobItemState,
     JobKind,
+    JobState,
     Membership,
     Origin,
     ReviewState,
     Role,
+    Scope,
     Upload,
     User,
+    Worker,
     utc_now,
 )
 from tests.dashboard.visitor import Visitor
@@ -55,8 +61,12 @@ ADDRESSES = [
     "/jobs?after=5",
     "/jobs/1",
     "/jobs/1?after=5",
+    "/jobs/1?events=5",
+    "/jobs/1/cancel",
     "/people",
     "/people?after=105",
+    "/tokens",
+    "/tokens?after=5",
     "/checkpoints",
     "/checkpoints?after=5",
     "/api/v1/collections",
@@ -74,6 +84,10 @@ ADDRESSES = [
     "/api/v1/jobs",
     "/api/v1/jobs/1",
     "/api/v1/jobs/1/failures?limit=500",
+    "/api/v1/jobs/1/events?limit=500",
+    "/api/v1/jobs/1/log",
+    "/api/v1/workers",
+    "/api/v1/troubles",
 ]
 
 
@@ -89,6 +103,8 @@ def grow(database: Database, start: int, end: int) -> None:
         ]
         session.execute(insert(User), [row | {"id": 100 + int(row["id"])} for row in people])
         session.execute(insert(Membership), [{"collection_id": 1, "user_id": 100 + number} for number in ids])
+        token = {"user_id": 1, "name": "cron", "scope": Scope.READ, "expires_at": utc_now()}
+        session.execute(insert(ApiToken), [{"id": n, "secret_hash": f"{n:064}"} | token for n in ids])
         blobs = {"weights_sha256": "0", "description_sha256": "1", "description": {}}
         session.execute(insert(Checkpoint), [row | blobs for row in named])
         shape = {"format": "JPEG", "bytes": 1, "width": 1, "height": 1}
@@ -104,8 +120,17 @@ def grow(database: Database, start: int, end: int) -> None:
         session.execute(update(Item).values(review_state=ReviewState.PENDING))
         change = {"item_id": 1, "caption_id": 1, "action": "edited", "version": 1}
         session.execute(insert(HistoryEntry), [{"id": number} | change for number in ids])
-        job = {"kind": JobKind.CAPTION, "collection_id": 1, "options": {"mode": "fill"}, "failed": 1}
-        session.execute(insert(Job), [{"id": number} | job for number in ids])
+        job = {"kind": JobKind.CAPTION, "collection_id": 1, "checkpoint_id": 1, "options": {"mode": "fill"}}
+        at_work = {"state": JobState.RUNNING, "running_since": 1.0, "failed": 1}
+        session.execute(insert(Job), [{"id": number} | job | at_work for number in ids])
+        told = {"job_id": 1, "action": "broke", "text": "It broke.", "details": "Traceback", "user_id": 101}
+        session.execute(insert(JobEvent), [{"id": number} | told for number in ids])
+        living = {"device": "cpu", "version": "0", "heartbeat": database_clock()}
+        session.execute(insert(Worker).values([row | living for row in named]))
+        finished = {"job_id": 1, "state": ChunkState.FINISHED, "finished_at": 2.0}
+        session.execute(insert(Chunk), [{"number": number} | finished for number in ids])
+        lent = {"job_id": 1, "state": ChunkState.CLAIMED, "lease_expires": database_clock() + 30}
+        session.execute(insert(Chunk).values([{"number": 2000 + n, "worker_id": n} | lent for n in ids]))
         if one:
             session.execute(insert(Chunk).values(job_id=1, number=0))
             session.execute(insert(Job).values(id=IMPORT, kind=JobKind.IMPORT, collection_id=1, failed=1))

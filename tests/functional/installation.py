@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,11 +29,16 @@ class Installation:
     variables: dict[str, str]
     settings: Settings
     database: Database
+    command: Sequence[str] = (str(COMMAND),)
+
+    @property
+    def log_folder(self) -> Path:
+        return self.settings.home
 
     def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command of ours to its end."""
         return subprocess.run(
-            [str(COMMAND), *arguments],
+            [*self.command, *arguments],
             env=child_environment(**self.variables),
             capture_output=True,
             text=True,
@@ -44,9 +49,9 @@ class Installation:
     @contextmanager
     def worker(self, name: str = "one", device: str = "cpu") -> Iterator[subprocess.Popen[bytes]]:
         """A worker in its own session, so that a test may kill it with its child."""
-        log = (self.settings.home / f"worker-{name}.log").open("ab")
+        log = (self.log_folder / f"worker-{name}.log").open("ab")
         process = subprocess.Popen(
-            [str(COMMAND), "worker", "--name", name, "--device", device],
+            [*self.command, "worker", "--name", name, "--device", device],
             env=child_environment(**self.variables),
             start_new_session=True,
             stdout=log,
@@ -69,7 +74,7 @@ class Installation:
         deadline = time.monotonic() + seconds
         while not until(job := self.job(job_id)):
             if time.monotonic() > deadline:
-                logs = "\n".join(path.read_text() for path in self.settings.home.glob("worker-*.log"))
+                logs = "\n".join(path.read_text() for path in self.log_folder.glob("*.log"))
                 pytest.fail(f"job {job_id} is still {job.state} with {job.done} done; {logs[-3000:]}")
             time.sleep(0.1)
         return job

@@ -1,21 +1,32 @@
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from threading import Event
 
 import numpy as np
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import DataError, OperationalError
 
-from catalog import checkpoints, collections, jobs, workers
+from catalog import checkpoints, chunks, collections, jobs, recording, workers
 from catalog.blobs.s3 import S3Blobs
 from catalog.database import Database
 from catalog.object_storage import Bucket, S3Account, S3Place
-from catalog.schema import CaptionDetail, Checkpoint, Chunk, ChunkState, Image, Item, JobItem, JobItemState
+from catalog.schema import (
+    CaptionDetail,
+    Checkpoint,
+    Chunk,
+    ChunkState,
+    Image,
+    Item,
+    JobEvent,
+    JobItem,
+    JobItemState,
+)
 from catalog.settings import load_settings
 from model.description import starter_folder
 from worker import captioning
 from worker.runtime import Runtime
+from worker.shared import Flag
 
 
 @pytest.fixture
@@ -28,7 +39,7 @@ def runtime(tmp_path: Path, migrated_sqlite: Path) -> Iterator[Runtime]:
     with database.writing() as session:
         worker_id = workers.register(session, name="one", device="cpu", version="0")
     database.close()
-    runtime = Runtime(settings=settings, worker_id=worker_id, device="cpu", stopping=Event())
+    runtime = Runtime(settings=settings, worker_id=worker_id, name="one", device="cpu", stopping=Flag())
     checkpoints.ensure_starter(runtime.database, runtime.blobs, starter_folder())
     yield runtime
     runtime.database.close()
@@ -69,10 +80,12 @@ def test_a_chunk_whose_storage_is_away_waits_and_charges_nobody(
             assert session.scalars(select(JobItem.in_hand)).one() is False
             assert session.scalars(select(JobItem.state)).one() is JobItemState.QUEUED
             checkpoint = session.scalars(select(Checkpoint)).one()
+        assert runtime.trouble.text, "people are told what it waits for"
         if not loaded:
             checkpoints.materialise(checkpoint, here, runtime.settings.cache)
     runtime.blobs = here
     assert captioning.drain(runtime) is False
+    assert runtime.trouble.text is None
     with runtime.database.reading() as session:
         assert session.scalars(select(JobItem.state)).one() is JobItemState.DONE
 
@@ -89,3 +102,48 @@ def test_what_the_network_said_is_kept_with_confidence_and_attention(
     assert detail.attention is not None
     maps = np.frombuffer(detail.attention, np.uint8).reshape(len(detail.tokens), 7, 7)
     assert np.all(maps.max(axis=(1, 2)) == 255)
+
+
+def test_a_chunk_that_a_database_did_not_take_back_is_given_back_before_anybody_is_charged(
+    runtime: Runtime, photo: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait_for_it(runtime, photo(tmp_path / "one.jpg"))
+    with runtime.database.writing() as session:
+        held = chunks.claim(session, worker_id=runtime.worker_id)
+        assert held
+        chunks.take_in_hand(session, held, held.items[0].item_id)
+    away = OperationalError("UPDATE", {}, Exception("the server closed the connection"))
+
+    def fail(*_: object) -> None:
+        raise away
+
+    with monkeypatch.context() as patched:
+        patched.setattr(captioning, "work", fail)
+        patched.setattr(chunks, "release", fail)
+        with pytest.raises(OperationalError):
+            captioning._do(runtime, held)
+    assert captioning.drain(runtime) is False
+    with runtime.database.reading() as session:
+        job_item = session.scalars(select(JobItem)).one()
+        assert (job_item.state, job_item.found_in_hand) == (JobItemState.DONE, 0)
+
+
+def test_what_no_wait_can_mend_goes_into_the_log_of_the_job_once(
+    runtime: Runtime, photo: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait_for_it(runtime, photo(tmp_path / "one.jpg"))
+
+    def refuse(*_: object) -> None:
+        raise DataError("INSERT", {}, Exception("a text that no column takes"))
+
+    monkeypatch.setattr(recording, "record", refuse)
+    for _ in range(2):
+        with pytest.raises(DataError):
+            captioning.drain(runtime)
+        with runtime.database.writing() as session:
+            workers.end_leases(session, runtime.worker_id)
+    with runtime.database.reading() as session:
+        events = session.scalars(select(JobEvent).where(JobEvent.action == "broke")).all()
+    assert len(events) == 1
+    assert "a text that no column takes" in events[0].text
+    assert "Traceback" in str(events[0].details)

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -26,11 +26,15 @@ GRACE = 10.0  # seconds between SIGTERM and SIGKILL
 
 @dataclass
 class Child:
-    """One command to keep running. `after_death` runs before each restart."""
+    """One command to keep running, by default in this environment.
+
+    `after_end` runs before each restart and at the very end, and is told whether the child died by itself.
+    """
 
     name: str
     command: Sequence[str]
-    after_death: Callable[[], None] = lambda: None
+    environment: Mapping[str, str] | None = None
+    after_end: Callable[[bool], None] = lambda died: None
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     due: float = 0.0
@@ -39,7 +43,9 @@ class Child:
     def start(self) -> None:
         # What children have to say comes on stderr; on stdout they only introduce themselves.
         nowhere = subprocess.DEVNULL
-        self.process = subprocess.Popen(self.command, stdin=nowhere, stdout=nowhere, start_new_session=True)
+        self.process = subprocess.Popen(
+            self.command, env=self.environment, stdin=nowhere, stdout=nowhere, start_new_session=True
+        )
         self.started = time.monotonic()
 
     def tend(self) -> None:
@@ -58,8 +64,11 @@ class Child:
             self.back_off = BACK_OFF[0]
         self.process, self.due = None, time.monotonic() + self.back_off
         self.back_off = min(2 * self.back_off, BACK_OFF[1])
+        self.clear_up(died=True)
+
+    def clear_up(self, *, died: bool) -> None:
         try:
-            self.after_death()
+            self.after_end(died)
         except Exception:
             # Whatever is wrong, such as a database that is away, must not end the supervision.
             log.exception("could not clear up after %s", self.name)
@@ -86,6 +95,8 @@ class Supervisor:
             self._stopped.set()
             self._thread.join()
             stop([child.process for child in self._children if child.process])
+            for child in self._children:
+                child.clear_up(died=False)
 
     def wait(self) -> None:
         """Wait until a signal raises something in this thread."""

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dashboard import supervisor
-from dashboard.supervisor import Child, Supervisor
+from catalog import supervisor
+from catalog.supervisor import Child, Supervisor
 
 SLEEP = "import time; time.sleep(60)"
 STUBBORN = (
@@ -41,21 +41,22 @@ def alive(pid: int) -> bool:
 
 
 def test_a_killed_child_is_buried_and_comes_back() -> None:
-    buried: list[str] = []
-    one = child(SLEEP, after_death=lambda: buried.append("once"))
+    buried: list[bool] = []
+    one = child(SLEEP, after_end=buried.append)
     with Supervisor([one]):
         assert one.process
         first = one.process.pid
         one.process.kill()
         wait_for(lambda: one.process is not None and one.process.pid != first)
-        assert buried == ["once"]
+        assert buried == [True]
+    assert buried == [True, False], "one that was told to end did not die by itself"
 
 
 def test_a_funeral_that_fails_ends_no_supervision() -> None:
-    def fail() -> None:
+    def fail(died: bool) -> None:
         raise OSError("the database is away")
 
-    one = child(SLEEP, after_death=fail)
+    one = child(SLEEP, after_end=fail)
     with Supervisor([one]):
         assert one.process
         first = one.process.pid
