@@ -4,8 +4,10 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from apiflask import APIFlask
+from flask import request_finished
 
 from catalog import accounts
 from catalog.database import Database
@@ -60,3 +62,20 @@ def test_the_loop_of_a_reviewer(visitor: Visitor) -> None:
     assert stale.status_code == 409
     assert "Kites." in visitor.get(item).text
     assert "Kites." in visitor.get(f"/collections/{collection}/export?format=csv").text
+
+
+def test_a_crash_of_the_database_after_the_last_query_spoils_no_answer(
+    visitor: Visitor, empty_postgresql: str
+) -> None:
+    visitor.log_in("ada")
+
+    def crash(*_: object, **__: object) -> None:
+        with psycopg.connect(empty_postgresql, autocommit=True) as other:
+            query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> %s"
+            others = (other.info.dbname, other.info.backend_pid)
+            killed = other.execute(query, others).fetchall()
+        assert killed
+
+    with request_finished.connected_to(crash):
+        assert visitor.call("GET", "/collections").status_code == 200
+    assert visitor.call("GET", "/collections").status_code == 200
