@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Exists, case, delete, exists, select, update
+from sqlalchemy import ColumnElement, Exists, case, delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from catalog import history, items
@@ -17,6 +17,7 @@ from catalog.schema import (
     Draft,
     Item,
     Origin,
+    Reason,
     ReviewState,
     User,
     utc_now,
@@ -36,12 +37,18 @@ class Held:
 
 
 def of_item(session: Session, item: Item) -> Sequence[Held]:
-    """The item's captions, oldest first; alt texts and descriptions stand behind them."""
+    """The item's captions in the order that people gave them; those that have none stand behind, captions
+    before alt texts and descriptions, oldest first."""
     rows = session.execute(
         select(Caption, CaptionDetail)
         .outerjoin(CaptionDetail, CaptionDetail.caption_id == Caption.id)
         .where(Caption.item_id == item.id)
-        .order_by(case((Caption.kind == CaptionKind.CAPTION, 0), else_=1), Caption.id)
+        .order_by(
+            Caption.position.is_(None),
+            Caption.position,
+            case((Caption.kind == CaptionKind.CAPTION, 0), else_=1),
+            Caption.id,
+        )
     )
     return [Held(caption, detail) for caption, detail in rows]
 
@@ -93,8 +100,9 @@ def revise(
     user: User | None,
     text: str | None = None,
     state: CaptionState | None = None,
+    reason: Reason | None = None,
 ) -> Caption:
-    """Change a caption's text, its state, or both in one step.
+    """Change a caption's text, its state, or both in one step; `reason` says what was wrong.
 
     Raises StaleCaption, with both texts, when `version` is no longer the caption's, and InvalidInput for
     an empty text.
@@ -114,7 +122,7 @@ def revise(
     caption.author_id = user.id if user else None
     caption.updated_at = utc_now()
     session.flush()
-    history.append(session, caption, action=_action(was, caption), was=was, user=user)
+    history.append(session, caption, action=_action(was, caption), was=was, user=user, reason=reason)
     _decided(session, caption, user)
     return caption
 
@@ -190,10 +198,27 @@ def derived_review_state() -> ColumnElement[ReviewState]:
     )
 
 
+def derived_doubt() -> ColumnElement[float]:
+    """The doubt of an item, as its captions have it: that about the least certain one that waits."""
+    least = (
+        select(func.min(CaptionDetail.confidence))
+        .join(Caption, Caption.id == CaptionDetail.caption_id)
+        .where(
+            Caption.item_id == Item.id,
+            Caption.kind == CaptionKind.CAPTION,
+            Caption.state == CaptionState.CANDIDATE,
+            Caption.origin == Origin.MODEL,
+        )
+        .scalar_subquery()
+    )
+    return func.coalesce(1 - least, 0.0)
+
+
 def refresh_review_state(session: Session, item_ids: Sequence[int]) -> None:
-    """Derive the review state of items from their captions."""
+    """Derive the review state and the doubt of items from their captions."""
+    derived = {"review_state": derived_review_state(), "doubt": derived_doubt()}
     session.execute(
-        update(Item).where(Item.id.in_(item_ids)).values(review_state=derived_review_state()),
+        update(Item).where(Item.id.in_(item_ids)).values(derived),
         execution_options={"synchronize_session": False},
     )
 
@@ -208,7 +233,7 @@ def _as_it_is_now(session: Session, caption_id: int) -> Caption:
 def _decided(session: Session, caption: Caption, user: User | None) -> None:
     refresh_review_state(session, [caption.item_id])
     item = session.get(Item, caption.item_id)
-    session.refresh(item, ["review_state"])
+    session.refresh(item, ["review_state", "doubt"])
     if user:
         _forget_draft(session, caption.item_id, user)
 

@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from catalog.pages import PAGE_SIZE, Listing, listing
-from catalog.schema import Caption, CaptionState, HistoryEntry, User
+from catalog.schema import Caption, CaptionState, HistoryEntry, Origin, Reason, User
 
 
 @dataclass(frozen=True)
@@ -23,16 +23,25 @@ class Before:
 
     text: str | None
     state: CaptionState | None
+    origin: Origin | None
 
 
-NOTHING = Before(text=None, state=None)
+NOTHING = Before(text=None, state=None, origin=None)
 
 
 def before(caption: Caption) -> Before:
-    return Before(text=caption.text, state=caption.state)
+    return Before(text=caption.text, state=caption.state, origin=caption.origin)
 
 
-def append(session: Session, caption: Caption, *, action: str, was: Before, user: User | None) -> None:
+def append(
+    session: Session,
+    caption: Caption,
+    *,
+    action: str,
+    was: Before,
+    user: User | None,
+    reason: Reason | None = None,
+) -> None:
     """Add the entry for a change that the session has just made to `caption`."""
     session.add(
         HistoryEntry(
@@ -46,6 +55,9 @@ def append(session: Session, caption: Caption, *, action: str, was: Before, user
             text_after=caption.text,
             state_before=was.state,
             state_after=caption.state,
+            origin_before=was.origin,
+            origin_after=caption.origin,
+            reason=reason,
         )
     )
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Row, select, tuple_, update
 from sqlalchemy.orm import Session, joinedload
 
-from catalog import hamming, items
+from catalog import hamming, item_lists, items
 from catalog.errors import Conflict
 from catalog.jobs import holds_work_of_people
 from catalog.schema import Caption, Collection, Image, Item, User
@@ -187,7 +187,7 @@ def _twins(session: Session, item_ids: Sequence[int]) -> dict[int, Twin]:
     twins = {}
     for start in range(0, len(item_ids), ITEMS_AT_A_TIME):
         some = item_ids[start : start + ITEMS_AT_A_TIME]
-        captions = items.leading_captions(session, some)
+        captions = item_lists.leading_captions(session, some)
         touched = set(session.scalars(select(Item.id).where(Item.id.in_(some), holds_work_of_people())))
         query = select(Item).where(Item.id.in_(some)).options(joinedload(Item.image))
         for item in session.scalars(query):

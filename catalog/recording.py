@@ -136,6 +136,7 @@ def _take_away(session: Session, held: Claim, item_ids: Sequence[int]) -> None:
             version=caption.version,
             text_before=caption.text,
             state_before=caption.state,
+            origin_before=caption.origin,
         )
         session.add(entry)
         session.delete(caption)
@@ -172,6 +173,7 @@ def _write_captions(session: Session, held: Claim, written: Sequence[Written]) -
             "version": 1,
             "text_after": one.text,
             "state_after": CaptionState.CANDIDATE,
+            "origin_after": Origin.MODEL,
         }
         for caption_id, one in zip(caption_ids, written, strict=True)
     ]

@@ -1,5 +1,6 @@
 """The tables. DESIGN's words are the names; what rows may do lives in the services beside this module."""
 
+import secrets
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -48,6 +49,10 @@ class Moment(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _shuffled() -> int:
+    return secrets.randbelow(1 << 31)
 
 
 def utc_now() -> datetime:
@@ -125,6 +130,48 @@ class JobItemState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class OperationKind(StrEnum):
+    """What a bulk operation does to the captions, or to the items, that it was started for."""
+
+    ACCEPT = "accept"
+    REJECT = "reject"
+    REPLACE = "replace"
+    PREPEND = "prepend"
+    APPEND = "append"
+    ASSIGN = "assign"
+    UNDO = "undo"
+
+
+class OperationState(StrEnum):
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class RedecodingKind(StrEnum):
+    """What a reviewer asks of the network: other words for a place, or the rest behind typed words."""
+
+    REPLACEMENTS = "replacements"
+    CONTINUATION = "continuation"
+
+
+class RedecodingState(StrEnum):
+    WAITING = "waiting"
+    CLAIMED = "claimed"
+    ANSWERED = "answered"
+    FAILED = "failed"
+
+
+class Reason(StrEnum):
+    """What was wrong with a caption that a person corrected."""
+
+    SUBJECT = "subject"
+    ATTRIBUTE = "attribute"
+    NUMBER = "number"
+    PLACE = "place"
+    WORDING = "wording"
+
+
 class Severity(StrEnum):
     """How much an event of a job matters to the people who read about it."""
 
@@ -161,6 +208,13 @@ def word(enum: type[StrEnum], column: str = "") -> Enum:
     )
 
 
+def unchecked(enum: type[StrEnum]) -> Enum:
+    """As `word`, without the check by the database."""
+    column = word(enum)
+    column.create_constraint = False
+    return column
+
+
 class Base(DeclarativeBase):
     metadata = MetaData(
         naming_convention={
@@ -180,7 +234,10 @@ class Base(DeclarativeBase):
 
 
 class User(Base):
-    """Somebody who logs in. `fs_uniquifier` signs sessions: a new value logs the user out everywhere."""
+    """Somebody who logs in. `fs_uniquifier` signs sessions: a new value logs the user out everywhere.
+
+    `keys` holds the keys of the review page that the user changed, by the name of what they do.
+    """
 
     __tablename__ = "users"
     __table_args__ = NEVER_REUSE_IDS
@@ -191,6 +248,7 @@ class User(Base):
     password: Mapped[str]
     active: Mapped[bool] = mapped_column(default=True)
     fs_uniquifier: Mapped[str] = mapped_column(String(64), unique=True)
+    keys: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
@@ -223,7 +281,10 @@ class ApiToken(Base):
 
 
 class Collection(Base):
-    """A named set of items that somebody imported, with guidelines for reviewers."""
+    """A named set of items that somebody imported, with guidelines for reviewers.
+
+    `avoid` holds the words that its captions should not have, a line each.
+    """
 
     __tablename__ = "collections"
     __table_args__ = NEVER_REUSE_IDS
@@ -231,6 +292,7 @@ class Collection(Base):
     id: Mapped[int] = mapped_column(Identity, primary_key=True)
     name: Mapped[str] = mapped_column(String(255), unique=True)
     guidelines: Mapped[str] = mapped_column(default="")
+    avoid: Mapped[str] = mapped_column(default="", server_default="")
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
@@ -275,6 +337,9 @@ class Item(Base):
 
     `training_prohibited` is what its file says of training (plus:DataMining). `reference` is the absolute
     path of a file that was left where it is. `twins_kept`: somebody saw its near-duplicates and keeps it.
+    `doubt`, 0..1, is 1 less the lowest confidence among the model's captions that wait, and 0 where none is
+    known; like `review_state` it is derived. `shuffle` is its place in the random order. Until
+    `review_lease_expires`, in seconds of the database's clock, one reviewer has the item to review.
     """
 
     __tablename__ = "items"
@@ -282,6 +347,8 @@ class Item(Base):
         UniqueConstraint("collection_id", "path", "image_id"),
         Index(None, "collection_id", "position", "id"),
         Index(None, "collection_id", "review_state", "position", "id"),
+        Index(None, "collection_id", "doubt", "id"),
+        Index(None, "collection_id", "shuffle", "id"),
         NEVER_REUSE_IDS,
     )
 
@@ -298,6 +365,8 @@ class Item(Base):
     position: Mapped[int]
     flagged: Mapped[bool] = mapped_column(default=False)
     review_state: Mapped[ReviewState] = mapped_column(word(ReviewState), default=ReviewState.UNCAPTIONED)
+    doubt: Mapped[float] = mapped_column(Float(53), default=0.0, server_default="0")
+    shuffle: Mapped[int] = mapped_column(default=_shuffled, server_default="0")
     assignee_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"), index=True)
     review_lease_user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
     review_lease_expires: Mapped[float | None] = mapped_column(Float(53))
@@ -311,6 +380,7 @@ class Caption(Base):
     """One text of one item. `version` rises with every change and guards against stale edits.
 
     `model` names the captioner of an imported model caption, with its version; ours are checkpoints.
+    `position` is its place among the captions of its item; those that nobody has ordered stand behind, by id.
     """
 
     __tablename__ = "captions"
@@ -329,6 +399,7 @@ class Caption(Base):
     job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"), index=True)
     checkpoint_id: Mapped[int | None] = mapped_column(ForeignKey("checkpoints.id"), index=True)
     model: Mapped[str | None]
+    position: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     updated_at: Mapped[datetime] = mapped_column(default=utc_now)
 
@@ -370,9 +441,13 @@ class Draft(Base):
 
 
 class HistoryEntry(Base):
-    """One change of a caption: who or which job, when, from what, to what. Never changed itself."""
+    """One change of a caption: who or which job, when, from what, to what. Never changed itself.
+
+    `operation_id` names the bulk operation that it was a part of, and `reason` what was wrong before.
+    """
 
     __tablename__ = "history"
+    __table_args__ = (Index(None, "operation_id", "item_id"),)
 
     id: Mapped[int] = mapped_column(Identity, primary_key=True)
     item_id: Mapped[int] = mapped_column(ForeignKey("items.id", ondelete="CASCADE"), index=True)
@@ -386,6 +461,105 @@ class HistoryEntry(Base):
     text_after: Mapped[str | None]
     state_before: Mapped[CaptionState | None] = mapped_column(word(CaptionState, "state_before"))
     state_after: Mapped[CaptionState | None] = mapped_column(word(CaptionState, "state_after"))
+    # No constraints on these four: SQLite cannot add them to a table that is there.
+    origin_before: Mapped[Origin | None] = mapped_column(unchecked(Origin))
+    origin_after: Mapped[Origin | None] = mapped_column(unchecked(Origin))
+    reason: Mapped[Reason | None] = mapped_column(unchecked(Reason))
+    operation_id: Mapped[int | None] = mapped_column(Identity)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class Operation(Base):
+    """Something done to many captions at once: started by a person, done step by step, undone as a whole.
+
+    It goes through the items of `filter` (the words of an address) in the order of their ids, from behind
+    `cursor` to `last_item_id`. `options` are those of its kind. A process has it to itself until
+    `lease_expires`, in seconds of the database's clock. An UNDO takes back the operation `undoes_id`.
+    """
+
+    __tablename__ = "operations"
+    __table_args__ = (Index(None, "collection_id", "id"), Index(None, "state", "id"), NEVER_REUSE_IDS)
+
+    id: Mapped[int] = mapped_column(Identity, primary_key=True)
+    collection_id: Mapped[int] = mapped_column(ForeignKey("collections.id", ondelete="CASCADE"))
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"), index=True)
+    kind: Mapped[OperationKind] = mapped_column(word(OperationKind))
+    state: Mapped[OperationState] = mapped_column(word(OperationState), default=OperationState.RUNNING)
+    filter: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    options: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    spot_check_id: Mapped[int | None] = mapped_column(
+        ForeignKey("spot_checks.id", ondelete="SET NULL"), index=True
+    )
+    undoes_id: Mapped[int | None] = mapped_column(
+        ForeignKey("operations.id", ondelete="CASCADE"), unique=True
+    )
+    total: Mapped[int] = mapped_column(default=0)
+    done: Mapped[int] = mapped_column(default=0)
+    skipped: Mapped[int] = mapped_column(default=0)
+    cursor: Mapped[int] = mapped_column(Identity, default=0)
+    last_item_id: Mapped[int] = mapped_column(Identity, default=0)
+    lease_expires: Mapped[float | None] = mapped_column(Float(53))
+    error: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    finished_at: Mapped[datetime | None]
+
+
+class OperationItem(Base):
+    """Whose an item was before an operation assigned it."""
+
+    __tablename__ = "operation_items"
+
+    operation_id: Mapped[int] = mapped_column(
+        ForeignKey("operations.id", ondelete="CASCADE"), primary_key=True
+    )
+    item_id: Mapped[int] = mapped_column(
+        ForeignKey("items.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    assignee_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"), index=True)
+
+
+class SpotCheck(Base):
+    """A random sample of the captions that somebody wants to accept unread, and what they found in it.
+
+    `captions` lists the captions drawn, each with its item, version and text; `verdicts` says of each id
+    whether it is right. `total` is the number of items from which they were drawn.
+    """
+
+    __tablename__ = "spot_checks"
+    __table_args__ = (Index(None, "collection_id", "id"), NEVER_REUSE_IDS)
+
+    id: Mapped[int] = mapped_column(Identity, primary_key=True)
+    collection_id: Mapped[int] = mapped_column(ForeignKey("collections.id", ondelete="CASCADE"))
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"), index=True)
+    filter: Mapped[dict[str, Any]]
+    total: Mapped[int]
+    captions: Mapped[list[Any]]
+    verdicts: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    finished_at: Mapped[datetime | None]
+
+
+class Redecoding(Base):
+    """A question to the network about one photo, answered by a worker while the reviewer waits.
+
+    `question` holds what was typed, `answer` what the network makes of it. The worker that claimed it has it
+    until `lease_expires`, in seconds of the database's clock, and raises `attempts`.
+    """
+
+    __tablename__ = "redecodings"
+    __table_args__ = (Index(None, "state", "id"), NEVER_REUSE_IDS)
+
+    id: Mapped[int] = mapped_column(Identity, primary_key=True)
+    item_id: Mapped[int] = mapped_column(ForeignKey("items.id", ondelete="CASCADE"), index=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    checkpoint_id: Mapped[int] = mapped_column(ForeignKey("checkpoints.id"), index=True)
+    kind: Mapped[RedecodingKind] = mapped_column(word(RedecodingKind))
+    state: Mapped[RedecodingState] = mapped_column(word(RedecodingState), default=RedecodingState.WAITING)
+    question: Mapped[dict[str, Any]]
+    answer: Mapped[dict[str, Any] | None]
+    error: Mapped[str | None]
+    attempts: Mapped[int] = mapped_column(default=0)
+    lease_expires: Mapped[float | None] = mapped_column(Float(53))
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Text, cast, func, select, text
+from sqlalchemy import ColumnElement, Text, cast, func, select, text
 from sqlalchemy.orm import Session
 
-from catalog.schema import Collection, ReviewState
+from catalog.schema import Collection, Identity, Item, ReviewState
 from catalog.text import storable
 
 MOST_COUNTED = 10_000  # hits
@@ -39,6 +39,7 @@ SELECT item_id FROM {blocks} AS block (number), LATERAL (
     LIMIT :limit
 ) AS hit LIMIT :limit
 """
+POSTGRESQL_UNORDERED = "SELECT item_id FROM item_texts WHERE {terms} {rest}"
 # Joined with nothing, the column is none that GIN knows: it would look up every word with this beginning.
 POSTGRESQL_REST = "AND (words || CAST('' AS tsvector)) @@ CAST(:rest AS tsquery)"
 POSTGRESQL_PAGE = {
@@ -76,6 +77,15 @@ class Search:
         """The last hits before an item, nearest first."""
         return self._ids(session, SQLITE_BACKWARDS, POSTGRESQL_BACKWARDS, before=item_id, limit=limit)
 
+    def condition(self, session: Session) -> ColumnElement[bool]:
+        """The condition under which a row of Item is a hit, for queries that ask for more than a text."""
+        if _is_sqlite(session):
+            found = text(SQLITE_HITS).bindparams(query=self._sqlite_query())
+        else:
+            wanted, query = self._asked(session)
+            found = text(POSTGRESQL_UNORDERED.format(**wanted)).bindparams(**query)
+        return Item.id.in_(found.columns(item_id=Identity).subquery().select())
+
     def count(self, session: Session) -> int:
         """The number of hits; MOST_COUNTED + 1 stands for all that are more."""
         if _is_sqlite(session):
@@ -99,6 +109,11 @@ class Search:
         return f"scope : ({scope}) AND text : ({words})" if found else "scope : nothing"
 
     def _postgresql(self, session: Session, parts: dict[str, str]) -> tuple[str, dict[str, Any]]:
+        wanted, query = self._asked(session)
+        return POSTGRESQL_HITS.format(**wanted, **parts), query
+
+    def _asked(self, session: Session) -> tuple[dict[str, str], dict[str, Any]]:
+        """What is asked of PostgreSQL's rows, as SQL and the values in it."""
         scope = [f"'/c{self.collection.id}'"] + ([f"'/{self.state}'"] if self.state else [])
         found, rest = _lexemes(session, terms(self.typed))
         query = {f"term{number}": term for number, term in enumerate(scope + found)}
@@ -107,8 +122,7 @@ class Search:
         conditions = " AND ".join(f"words @@ CAST(:{name} AS tsquery)" for name in query)
         if rest:
             query["rest"] = " & ".join(rest)
-        wanted = {"terms": conditions, "rest": POSTGRESQL_REST if rest else ""}
-        return POSTGRESQL_HITS.format(**wanted, **parts), query
+        return {"terms": conditions, "rest": POSTGRESQL_REST if rest else ""}, query
 
 
 def terms(typed: str) -> list[Term]:

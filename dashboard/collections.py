@@ -1,11 +1,13 @@
 """Pages of collections: the list, the grid of one, its members, its export, its end."""
 
+from typing import Any
+
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from catalog import accounts, checkpoints, collections, items, jobs
+from catalog import accounts, checkpoints, collections, item_lists, jobs
 from catalog.ingest import remove_blobs
-from catalog.schema import Collection, ReviewState
+from catalog.schema import Collection
 from dashboard.downloads import export_response
 from dashboard.forms import CaptionJobForm, CollectionForm, Form, MemberForm
 from dashboard.paging import wanted_place
@@ -13,19 +15,9 @@ from dashboard.progress import is_unfinished, wake_workers
 from dashboard.security import require_admin, viewer
 from dashboard.services import services
 from dashboard.session import commit, current_session
+from dashboard.wanted import wanted_filter, wanted_order, wanted_words
 
 blueprint = Blueprint("collections", __name__)
-
-
-def wanted_state() -> ReviewState | None:
-    """The review state that the address asks for; None for all of them, and for words that are none."""
-    word = request.args.get("state", "")
-    return ReviewState(word) if word in set(ReviewState) else None
-
-
-def wanted_words() -> str:
-    """The text that the address searches for; empty where it searches for nothing."""
-    return request.args.get("q", "").strip()
 
 
 def asked_for(collection_id: int) -> Collection:
@@ -53,15 +45,15 @@ def create() -> ResponseReturnValue:
 def show(collection_id: int) -> ResponseReturnValue:
     session, collection = current_session(), asked_for(collection_id)
     latest = jobs.recent(session, viewer=viewer(), collection=collection, limit=1)
-    state, q = wanted_state(), wanted_words()
+    wanted, order = wanted_filter(), wanted_order()
     return render_template(
         "collection.html",
         collection=collection,
         summary=collections.summary(session, collection),
-        page=items.page(session, collection, state=state, q=q, after=wanted_place()),
-        state=state,
-        q=q,
-        hits=items.hits(session, collection, state=state, q=q),
+        page=item_lists.page(session, collection, wanted, order=order, after=wanted_place()),
+        filter=wanted,
+        words=wanted_words(),
+        hits=item_lists.hits(session, collection, wanted),
         job=next(filter(is_unfinished, latest.rows), None),
         job_form=CaptionJobForm(),
     )
@@ -70,11 +62,13 @@ def show(collection_id: int) -> ResponseReturnValue:
 @blueprint.get("/collections/<int:collection_id>/review")
 def review(collection_id: int) -> ResponseReturnValue:
     """Go to the first item that is wanted, or back to the collection when there is none."""
-    state, q = wanted_state(), wanted_words()
-    page = items.page(current_session(), asked_for(collection_id), state=state, q=q, limit=1)
+    words: dict[str, Any] = {**wanted_words()}
+    page = item_lists.page(
+        current_session(), asked_for(collection_id), wanted_filter(), order=wanted_order(), limit=1
+    )
     if not page.items:
-        return redirect(url_for(".show", collection_id=collection_id, state=state, q=q or None))
-    return redirect(url_for("items.review", item_id=page.items[0].item.id, state=state, q=q or None))
+        return redirect(url_for(".show", collection_id=collection_id, **words))
+    return redirect(url_for("items.review", item_id=page.items[0].item.id, **words))
 
 
 @blueprint.post("/collections/<int:collection_id>/jobs")

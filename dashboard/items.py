@@ -7,13 +7,13 @@ from typing import Any
 from flask import Blueprint, render_template, request, send_file
 from flask.typing import ResponseReturnValue
 
-from catalog import captions, collections, history, items
+from catalog import captions, collections, history, item_lists, items
 from catalog.originals import open_referenced
 from catalog.schema import Item
-from dashboard.collections import wanted_state, wanted_words
 from dashboard.security import viewer
 from dashboard.services import services
 from dashboard.session import current_session
+from dashboard.wanted import wanted_filter, wanted_order, wanted_words
 
 PICTURE_AGE = 3600  # seconds that a browser may keep a rendition without asking again
 
@@ -26,8 +26,9 @@ def asked_for(item_id: int) -> Item:
 
 @blueprint.get("/items/<int:item_id>")
 def review(item_id: int) -> ResponseReturnValue:
-    session, item, state, q = current_session(), asked_for(item_id), wanted_state(), wanted_words()
-    previous_id, next_id = items.neighbours(session, item, state=state, q=q)
+    session, item = current_session(), asked_for(item_id)
+    wanted, order = wanted_filter(), wanted_order()
+    previous_id, next_id = item_lists.neighbours(session, item, wanted, order=order)
     return render_template(
         "review.html",
         item=item,
@@ -35,8 +36,8 @@ def review(item_id: int) -> ResponseReturnValue:
         draft=captions.draft_of(session, item, viewer()),
         history=history.of_item(session, item.id, after=request.args.get("history", type=int)),
         summary=collections.summary(session, item.collection),
-        state=state,
-        q=q or None,
+        filter=wanted,
+        words=wanted_words(),
         previous_id=previous_id,
         next_id=next_id,
     )

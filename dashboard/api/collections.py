@@ -5,8 +5,9 @@ from typing import Any
 from apiflask import APIBlueprint
 from flask import Response
 
-from catalog import collections, items
+from catalog import collections, item_lists
 from catalog.collections import Summary
+from catalog.filters import ItemFilter
 from catalog.ingest import FileReport, remove_blobs
 from dashboard.api.schemas import (
     NEXT_PAGE,
@@ -77,10 +78,11 @@ def delete(collection_id: int) -> str:
 @blueprint.output(ItemsOut)
 def list_items(collection_id: int, query_data: dict[str, Any]) -> dict[str, Any]:
     """List items in order, each with the caption that stands for it; `after` continues."""
-    session, (state, q) = current_session(), (query_data["state"], query_data["q"].strip())
+    session, filter = current_session(), ItemFilter.read(query_data)
     collection = collections.get(session, collection_id, viewer=viewer())
-    page = items.page(session, collection, **query_data | {"q": q})
-    hits = items.hits(session, collection, state=state, q=q)
+    place = {name: query_data[name] for name in ("order", "after", "limit")}
+    page = item_lists.page(session, collection, filter, **place)
+    hits = item_lists.hits(session, collection, filter)
     return {"items": page.items, "after": page.after, "hits": hits}
 
 

@@ -1,8 +1,11 @@
 """What the API takes and gives. A field that a body has and its schema has not is refused."""
 
+from enum import StrEnum
+
 from apiflask import Schema
 from apiflask.fields import (
     Boolean,
+    Date,
     DateTime,
     Dict,
     Enum,
@@ -17,13 +20,19 @@ from apiflask.validators import Length, OneOf, Range
 
 from catalog.captions import TEXT_LENGTH
 from catalog.exports import FORMATS
-from catalog.items import PAGE_SIZE
+from catalog.filters import LONGEST_WORD, MOST_IDS, NOBODY
+from catalog.item_lists import PAGE_SIZE, Order
 from catalog.near_duplicates import GROUPS_AT_A_TIME
 from catalog.pages import PAGE_SIZE as PAGE
 from catalog.schema import CaptionKind, CaptionState, Origin, ReviewState, UploadState
 from catalog.search import LONGEST_QUERY, MOST_COUNTED
 
 LONGEST_PAGE = 500
+
+
+class YesNo(StrEnum):
+    YES = "yes"
+    NO = "no"
 
 
 # What a listing's answer says beside its rows.
@@ -49,15 +58,42 @@ class CollectionOut(Schema):
     states = Dict(keys=String(), values=Integer(), metadata={"description": "Items by review state."})
 
 
-class ItemsQuery(Schema):
-    state = Enum(ReviewState, by_value=True, load_default=None)
+class FilterQuery(Schema):
+    """Which items; what is left out is not asked. Conditions on captions have to hold of one and the same."""
+
+    state = Enum(ReviewState, by_value=True)
     q = String(
-        load_default="",
         validate=Length(max=LONGEST_QUERY),
         metadata={
-            "description": "Items whose captions hold all these words, in the order of ids. `boat*` finds "
-            "the beginnings of words; words in double quotes stand in this order."
+            "description": "Items whose captions hold all these words. `boat*` finds the beginnings of "
+            "words; words in double quotes stand in this order."
         },
+    )
+    origin = Enum(Origin, by_value=True)
+    kind = Enum(CaptionKind, by_value=True)
+    language = String(validate=Length(max=LONGEST_WORD))
+    checkpoint = String(validate=Length(max=LONGEST_WORD), metadata={"description": "The name of one."})
+    reviewer = String(
+        validate=Length(max=LONGEST_WORD), metadata={"description": "Who decided the caption last."}
+    )
+    since = Date(metadata={"description": "The first day of the caption's last change, in UTC."})
+    until = Date(metadata={"description": "The last day of the caption's last change, in UTC."})
+    above = Float(validate=Range(0, 1), metadata={"description": "The least confidence of the model."})
+    below = Float(validate=Range(0, 1), metadata={"description": "The model's confidence is less than this."})
+    path = String(validate=Length(max=LONGEST_WORD), metadata={"description": "A part of the file's path."})
+    assignee = String(
+        validate=Length(max=LONGEST_WORD), metadata={"description": f"A user's name; `{NOBODY}` for nobody."}
+    )
+    flagged = Enum(YesNo, by_value=True)
+    ids = String(metadata={"description": f"Up to {MOST_IDS} numbers of items, with commas between."})
+
+
+class ItemsQuery(FilterQuery):
+    order = Enum(
+        Order,
+        by_value=True,
+        load_default=Order.IMPORT,
+        metadata={"description": "With nothing but `q` and `state`, hits come in the order of their ids."},
     )
     after = Integer(load_default=None, metadata={"description": "Continue behind this item."})
     limit = Integer(load_default=PAGE_SIZE, validate=Range(1, LONGEST_PAGE))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from catalog import captions, collections, items
+from catalog import captions, collections, item_lists
 from catalog.schema import CaptionState, Collection
 from tests.serving import Server
 
@@ -21,7 +21,7 @@ def item(page: Page, server: Server, photo: Callable[..., Path], tmp_path: Path)
     page.get_by_label("choose files").set_input_files([photo(tmp_path / "one.jpg", hash(name) % 1000)])
     expect(page.locator(".tile")).to_have_count(1)
     with server.database.writing() as session:
-        listed = items.page(session, session.get_one(Collection, collection_id)).items[0]
+        listed = item_lists.page(session, session.get_one(Collection, collection_id)).items[0]
         text, state = "A kite above the harbour.", CaptionState.CANDIDATE
         captions.write(session, listed.item, text=text, user=None, state=state)
         return f"/items/{listed.item.id}"

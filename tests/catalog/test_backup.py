@@ -11,13 +11,14 @@ from alembic import command
 from click.testing import CliRunner
 from sqlalchemy import select
 
-from catalog import backup, captions, collections, exports, items
+from catalog import backup, captions, collections, exports, item_lists, items
 from catalog.blobs.local import LocalBlobs
 from catalog.commands import backup_command, export_command, import_command, restore_command
 from catalog.database import Database, alembic_config
 from catalog.doctor import Doctor
 from catalog.errors import Conflict, InvalidInput
 from catalog.exports.rows import exported_items
+from catalog.filters import ItemFilter
 from catalog.ingest import ingest, pictures_of, remove_blobs
 from catalog.schema import CaptionState, Checkpoint, HistoryEntry, Image, Item, ReviewState
 from pictures.sandbox import DecodingProcess
@@ -39,7 +40,7 @@ def other(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
 
 def hits(database: Database, q: str) -> int | None:
     with database.reading() as session:
-        return items.hits(session, collections.by_name(session, "Harbour"), q=q)
+        return item_lists.hits(session, collections.by_name(session, "Harbour"), ItemFilter(q=q))
 
 
 @pytest.fixture
@@ -245,5 +246,5 @@ def test_what_triggers_keep_is_there_again(
             collection, {ReviewState.ACCEPTED: 1, ReviewState.UNCAPTIONED: 2}
         )
         assert collections.miscounted(session) == []
-        captions.write(session, items.page(session, collection).items[1].item, text="A pier", user=None)
+        captions.write(session, item_lists.page(session, collection).items[1].item, text="A pier", user=None)
     assert hits(other, "pier") == 1

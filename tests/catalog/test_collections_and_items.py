@@ -4,8 +4,9 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from catalog import collections, items
+from catalog import collections, item_lists, items
 from catalog.errors import Conflict, InvalidInput, NotFound
+from catalog.filters import ItemFilter
 from catalog.schema import Collection, Image, Item, ReviewState, Role, Tombstone, User
 
 Filled = Callable[..., tuple[int, list[int], int]]
@@ -65,7 +66,7 @@ def test_pages_meet_without_a_gap(session: Session, filled: Filled) -> None:
     seen: list[int] = []
     after = None
     while True:
-        page = items.page(session, collection, after=after, limit=3)
+        page = item_lists.page(session, collection, after=after, limit=3)
         seen += [listed.item.id for listed in page.items]
         after = page.after
         if after is None:
@@ -79,10 +80,13 @@ def test_neighbours_keep_to_the_filter(session: Session, filled: Filled) -> None
         session.get_one(Item, item_ids[number]).review_state = ReviewState.PENDING
     session.flush()
     middle = items.get(session, item_ids[2], viewer=None)
-    assert items.neighbours(session, middle) == (item_ids[1], item_ids[3])
-    assert items.neighbours(session, middle, state=ReviewState.PENDING) == (item_ids[0], item_ids[4])
+    assert item_lists.neighbours(session, middle) == (item_ids[1], item_ids[3])
+    assert item_lists.neighbours(session, middle, ItemFilter(state=ReviewState.PENDING)) == (
+        item_ids[0],
+        item_ids[4],
+    )
     last = items.get(session, item_ids[4], viewer=None)
-    assert items.neighbours(session, last) == (item_ids[3], None)
+    assert item_lists.neighbours(session, last) == (item_ids[3], None)
 
 
 def test_deleting_an_item_frees_its_picture_only_when_nothing_else_shows_it(

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image as PillowImage
 from sqlalchemy import select
 
-from catalog import captions, collections, exports, items, jobs
+from catalog import captions, collections, exports, item_lists, items, jobs
 from catalog.blobs import BlobStore
 from catalog.commands import import_command
 from catalog.database import Database
@@ -306,7 +306,7 @@ def test_the_review_state_speaks_of_captions_and_of_whatever_waits(
         item = session.scalars(select(Item)).one()
         assert item.review_state is ReviewState.UNCAPTIONED
         description = session.scalars(select(Caption)).one()
-        shown = items.leading_captions(session, [item.id])
+        shown = item_lists.leading_captions(session, [item.id])
         assert shown[item.id] is description
         made = Caption(item_id=item.id, text="A mill.", origin=Origin.MODEL)
         session.add(made)
@@ -314,7 +314,7 @@ def test_the_review_state_speaks_of_captions_and_of_whatever_waits(
         captions.refresh_review_state(session, [item.id])
         session.refresh(item)
         assert item.review_state is ReviewState.PENDING
-        assert items.leading_captions(session, [item.id])[item.id] is made
+        assert item_lists.leading_captions(session, [item.id])[item.id] is made
         assert [one.caption for one in captions.of_item(session, item)] == [made, description]
         captions.revise(session, made, version=1, user=None, state=CaptionState.REJECTED)
         assert item.review_state is ReviewState.REJECTED

@@ -5,9 +5,10 @@ import pytest
 from alembic import command
 from sqlalchemy import func, inspect, select, text
 
-from catalog import collections, items
+from catalog import collections, item_lists
 from catalog.database import Database, alembic_config, migrate
 from catalog.errors import SchemaOutOfDate
+from catalog.filters import ItemFilter
 from catalog.schema import Base, CaptionDetail, Item, ReviewState
 
 Filled = Callable[..., tuple[int, list[int], int]]
@@ -61,7 +62,7 @@ def test_captions_from_before_confidence_keep_what_the_network_said(
         command.upgrade(config, "head")
         with database.reading() as session:
             harbour = collections.by_name(session, "Harbour")
-            assert items.hits(session, harbour, q="boat") == 1
+            assert item_lists.hits(session, harbour, ItemFilter(q="boat")) == 1
             assert collections.summary(session, harbour).states == {ReviewState.PENDING: 1}
             detail = session.scalars(select(CaptionDetail)).one()
             assert (detail.model_text, detail.score, detail.confidence) == ("A boat.", -0.5, None)

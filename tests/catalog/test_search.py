@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, select, text, update
 from sqlalchemy.orm import Session
 
-from catalog import captions, collections, items, search
+from catalog import captions, collections, item_lists, items, search
 from catalog.database import Database
+from catalog.filters import ItemFilter
 from catalog.schema import Caption, CaptionKind, CaptionState, Collection, Item, Origin, ReviewState
 from catalog.search import Search
 
@@ -41,7 +42,7 @@ def found(session: Session, collection: Collection, q: str, **options: ReviewSta
     first = session.scalars(
         select(Item.id).where(Item.collection_id == collection.id).order_by(Item.id)
     ).first()
-    page = items.page(session, collection, q=q, **options)
+    page = item_lists.page(session, collection, ItemFilter(q=q, **options))
     assert Search(collection, q, **options).count(session) == len(page.items)
     return [listed.item.id - (first or 0) for listed in page.items]
 
@@ -154,7 +155,7 @@ def test_the_index_knows_the_states_that_items_have(session: Session, filled: Fi
     collection = session.get_one(Collection, collection_id)
     for state in ReviewState:
         expected = session.scalars(select(Item.id).where(Item.review_state == state).order_by(Item.id)).all()
-        page = items.page(session, collection, q="boats", state=state)
+        page = item_lists.page(session, collection, ItemFilter(q="boats", state=state))
         assert [listed.item.id for listed in page.items] == list(expected)
         assert expected
 
@@ -195,16 +196,19 @@ def test_pages_of_hits_and_neighbours_go_on_by_key(
         boats = list(
             session.scalars(select(Caption.item_id).where(Caption.text == "a boat").order_by(Caption.item_id))
         )
-        first = items.page(session, collection, q="boat", limit=4)
+        first = item_lists.page(session, collection, ItemFilter(q="boat"), limit=4)
         assert [listed.item.id for listed in first.items] == boats[:4]
-        rest = items.page(session, collection, q="boat", limit=4, after=first.after)
+        rest = item_lists.page(session, collection, ItemFilter(q="boat"), limit=4, after=first.after)
         assert [listed.item.id for listed in rest.items] == boats[4:]
         assert rest.after is None
-        steps = [items.neighbours(session, items.get(session, boat, viewer=None), q="bo*") for boat in boats]
+        steps = [
+            item_lists.neighbours(session, items.get(session, boat, viewer=None), ItemFilter(q="bo*"))
+            for boat in boats
+        ]
         assert [behind for _, behind in steps] == [*boats[1:], None]
         assert [before for before, _ in steps] == [None, *boats[:-1]]
         monkeypatch.setattr(search, "MOST_COUNTED", 4)
-        assert items.hits(session, collection, q="boat") == 5
+        assert item_lists.hits(session, collection, ItemFilter(q="boat")) == 5
 
 
 def test_the_longest_caption_is_indexed(session: Session, filled: Filled) -> None:
@@ -213,4 +217,4 @@ def test_the_longest_caption_is_indexed(session: Session, filled: Filled) -> Non
         said = " ".join(f"w{number}x{word}" for word in range(1200))
         session.add(Caption(item_id=item_id, text=f"{said} {'l' * 3000}", origin=Origin.MODEL))
     session.flush()
-    assert items.hits(session, session.get_one(Collection, collection_id), q="w3x77") == 1
+    assert item_lists.hits(session, session.get_one(Collection, collection_id), ItemFilter(q="w3x77")) == 1

@@ -1,0 +1,164 @@
+"""Items in lists: filtered, in one of several orders, in pages that go on behind an item."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Select, func, select, tuple_
+from sqlalchemy.orm import Session, joinedload
+
+from catalog.errors import NotFound
+from catalog.filters import EVERYTHING, ItemFilter
+from catalog.schema import ITEM_COUNTS, Caption, CaptionKind, CaptionState, Collection, Item
+from catalog.search import Search
+
+PAGE_SIZE = 60
+
+
+class Order(StrEnum):
+    """How items follow each other: as they were imported, the latest first, the doubtful first, and so on."""
+
+    IMPORT = "import"
+    NEWEST = "newest"
+    UNCERTAIN = "uncertain"
+    RANDOM = "random"
+    NAME = "name"
+
+
+# The columns that an order goes by, each time with the id behind them, and whether it goes downwards.
+KEYS: dict[Order, tuple[Any, bool]] = {
+    Order.IMPORT: (Item.position, False),
+    Order.NEWEST: (Item.position, True),
+    Order.UNCERTAIN: (Item.doubt, True),
+    Order.RANDOM: (Item.shuffle, False),
+    Order.NAME: (Item.path, False),
+}
+
+
+@dataclass(frozen=True)
+class ListedItem:
+    """An item as lists show it: with its picture's row and its leading caption, if it has one."""
+
+    item: Item
+    caption: Caption | None
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some items in order; `after` is the item to continue behind, None on the last page."""
+
+    items: Sequence[ListedItem]
+    after: int | None
+
+
+def page(
+    session: Session,
+    collection: Collection,
+    filter: ItemFilter = EVERYTHING,
+    *,
+    order: Order = Order.IMPORT,
+    after: int | None = None,
+    limit: int = PAGE_SIZE,
+) -> Page:
+    """One page of a collection, found by key so that the last costs what the first does.
+
+    Where only a text is searched for, hits come in the order of their ids, whatever `order` says.
+    """
+    if filter.only_text and order is Order.IMPORT:
+        ids = Search(collection, filter.q, filter.state).after(session, after or 0, limit=limit + 1)
+        query = select(Item).where(Item.id.in_(ids)).order_by(Item.id)
+    else:
+        query = in_order(session, collection, filter, order).limit(limit + 1)
+        if after is not None:
+            query = query.where(_behind(order, _place(session, order, after)))
+    items = session.scalars(query.options(joinedload(Item.image))).all()
+    return Page(
+        items=listed(session, items[:limit]), after=items[limit - 1].id if len(items) > limit else None
+    )
+
+
+def listed(session: Session, items: Sequence[Item]) -> list[ListedItem]:
+    """Items as lists show them."""
+    captions = leading_captions(session, [item.id for item in items])
+    return [ListedItem(item, captions.get(item.id)) for item in items]
+
+
+def neighbours(
+    session: Session, item: Item, filter: ItemFilter = EVERYTHING, *, order: Order = Order.IMPORT
+) -> tuple[int | None, int | None]:
+    """The ids before and behind an item among those that `page` finds, in the same order."""
+    if filter.only_text and order is Order.IMPORT:
+        search = Search(item.collection, filter.q, filter.state)
+        before, behind = search.before(session, item.id, limit=1), search.after(session, item.id, limit=1)
+        return next(iter(before), None), next(iter(behind), None)
+    place = _place(session, order, item.id)
+    ids = in_order(session, item.collection, filter, order).with_only_columns(Item.id).limit(1)
+    column, downwards = KEYS[order]
+    backwards = (column, Item.id) if downwards else (column.desc(), Item.id.desc())
+    before_it = ids.where(_before(order, place)).order_by(None).order_by(*backwards)
+    return session.scalar(before_it), session.scalar(ids.where(_behind(order, place)))
+
+
+def count(session: Session, collection: Collection, filter: ItemFilter = EVERYTHING) -> int:
+    """How many items the filter finds, exactly."""
+    if filter.only_state:
+        counted = select(func.sum(ITEM_COUNTS.c.items)).where(ITEM_COUNTS.c.collection_id == collection.id)
+        if filter.state:
+            counted = counted.where(ITEM_COUNTS.c.review_state == filter.state)
+        return int(session.scalar(counted) or 0)
+    asked = filter.conditions(session, collection)
+    return session.scalar(select(func.count()).select_from(Item).where(*asked)) or 0
+
+
+def hits(session: Session, collection: Collection, filter: ItemFilter) -> int | None:
+    """How many items a search finds, as `Search.count` says it; None where nothing is searched for."""
+    if filter.only_text:
+        return Search(collection, filter.q, filter.state).count(session)
+    return None if filter.only_state else count(session, collection, filter)
+
+
+def leading_captions(session: Session, item_ids: Sequence[int]) -> dict[int, Caption]:
+    """The caption that stands for each item: accepted before candidate before rejected, newest first.
+
+    Alt texts and descriptions stand for an item that has no caption.
+    """
+    captions = session.scalars(select(Caption).where(Caption.item_id.in_(item_ids)).order_by(Caption.id))
+    leading: dict[int, Caption] = {}
+    for caption in captions:
+        held = leading.get(caption.item_id)
+        if held is None or _rank(caption) >= _rank(held):
+            leading[caption.item_id] = caption
+    return leading
+
+
+def in_order(session: Session, collection: Collection, filter: ItemFilter, order: Order) -> Select[Item]:
+    """The query for the items of a filter in an order."""
+    column, downwards = KEYS[order]
+    key = (column.desc(), Item.id.desc()) if downwards else (column, Item.id)
+    return select(Item).where(*filter.conditions(session, collection)).order_by(*key)
+
+
+def _rank(caption: Caption) -> tuple[bool, int]:
+    states = (CaptionState.REJECTED, CaptionState.CANDIDATE, CaptionState.ACCEPTED)
+    return caption.kind is CaptionKind.CAPTION, states.index(caption.state)
+
+
+def _behind(order: Order, place: tuple[Any, int]) -> Any:
+    column, downwards = KEYS[order]
+    key = tuple_(column, Item.id)
+    return key < place if downwards else key > place
+
+
+def _before(order: Order, place: tuple[Any, int]) -> Any:
+    column, downwards = KEYS[order]
+    key = tuple_(column, Item.id)
+    return key > place if downwards else key < place
+
+
+def _place(session: Session, order: Order, item_id: int) -> tuple[Any, int]:
+    column, _ = KEYS[order]
+    row = session.execute(select(column).where(Item.id == item_id)).first()
+    if row is None:
+        raise NotFound(f"item {item_id}, where this page begins, was deleted; load the list again")
+    return row[0], item_id

@@ -1,0 +1,26 @@
+"""What the address of a page asks for: which items, in which order."""
+
+from flask import request
+
+from catalog.errors import InvalidInput
+from catalog.filters import ItemFilter
+from catalog.item_lists import Order
+
+
+def wanted_filter() -> ItemFilter:
+    """The items that the address asks for. Raises InvalidInput for words that say nothing."""
+    return ItemFilter.read(request.args)
+
+
+def wanted_order() -> Order:
+    """The order that the address asks for. Raises InvalidInput for one that there is not."""
+    word = request.args.get("order") or Order.IMPORT
+    if word not in set(Order):
+        raise InvalidInput(f"order {word[:60]!r} is unknown; use one of {', '.join(Order)}")
+    return Order(word)
+
+
+def wanted_words() -> dict[str, str]:
+    """The filter and the order as words for other addresses."""
+    order = wanted_order()
+    return wanted_filter().words() | ({} if order is Order.IMPORT else {"order": order.value})
