@@ -30,7 +30,7 @@ def test_the_page_shows_hits_and_keeps_the_words_in_every_link(
     page = html.unescape(admin.get(f"/collections/{collection}?q=BOAT&state=accepted").text)
     assert page.count('class="tile"') == 60
     assert "70 hits among the accepted" in page
-    assert f"/collections/{collection}?state=accepted&q=BOAT&after={boats[59]}" in page
+    assert f"/collections/{collection}?after={boats[59]}&state=accepted&q=BOAT" in page
     assert f"/items/{boats[0]}?state=accepted&q=BOAT" in page
     assert f"/collections/{collection}?state=pending&q=BOAT" in page
     assert 'value="BOAT"' in page
