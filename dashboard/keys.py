@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-
 MODIFIERS = ("Ctrl", "Alt", "Shift", "Meta")
 LONGEST_KEY = 40  # characters
 # Mod is Ctrl, and Cmd on a Mac; Side is Alt, and Ctrl on a Mac, where Alt writes letters.
