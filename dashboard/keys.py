@@ -10,7 +10,7 @@ PLATFORMS = {"mac": {"Mod": "Meta", "Side": "Ctrl"}, "other": {"Mod": "Ctrl", "S
 
 @dataclass(frozen=True)
 class Action:
-    """Something that a key does. `in_box` keys work inside the text box too; all others belong to the text."""
+    """Something that a key does. `in_box` keys work inside the text box; all others belong to the text."""
 
     name: str
     words: str
