@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from catalog import originals
 from catalog.blobs import BlobStore
-from catalog.captions import derived_review_state, refresh_review_state
+from catalog.captions import derived_doubt, derived_review_state, refresh_review_state
 from catalog.collections import miscounted, recount, used_blobs
 from catalog.database import Database
 from catalog.errors import MissingBlob
@@ -38,6 +38,7 @@ from pictures.sandbox import DecodingProcess
 Row = TypeVar("Row")
 
 ROWS_AT_A_TIME = 500
+SAME_DOUBT = 1e-9  # two ways to round the same number differ by less
 # A blob without a row may belong to an import that is about to write the row.
 ORPHAN_AGE = 3600.0  # seconds
 
@@ -242,10 +243,14 @@ class Doctor:
         return self._mended(problem, "corrected")
 
     def _review_states(self) -> Iterator[Finding]:
-        wrong = Item.review_state != derived_review_state()
+        """What items say of their captions: the review state, and the doubt by which queues order them."""
+        state_is_wrong = Item.review_state != derived_review_state()
+        doubt_is_wrong = func.abs(Item.doubt - derived_doubt()) > SAME_DOUBT
         with self._session() as session:
-            query = select(Item.id, Item.path, Item.review_state).where(wrong).order_by(Item.id)
-            found = session.execute(query).all()
+            query = select(
+                Item.id, Item.path, Item.review_state, Item.doubt, state_is_wrong.label("in_state")
+            )
+            found = session.execute(query.where(state_is_wrong | doubt_is_wrong).order_by(Item.id)).all()
             if self.repair:
                 for rows in _pages(found):
                     ids = [row.id for row in rows]
@@ -255,9 +260,8 @@ class Doctor:
                     )
                     refresh_review_state(session, ids)
         for row in found:
-            problem = (
-                f"{row.path} (item {row.id}) counts as {row.review_state}, but its captions say otherwise"
-            )
+            counted = f"counts as {row.review_state}" if row.in_state else f"has a doubt of {row.doubt:g}"
+            problem = f"{row.path} (item {row.id}) {counted}, but its captions say otherwise"
             yield self._mended(problem, "corrected")
 
     def _item_counts(self) -> Iterator[Finding]:

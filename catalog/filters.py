@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import ColumnElement, exists, func, select
+from sqlalchemy import ColumnElement, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from catalog.errors import InvalidInput
@@ -26,10 +26,13 @@ from catalog.schema import (
     User,
 )
 from catalog.search import LONGEST_QUERY, Search
+from catalog.text import storable
 
 NOBODY = "-"  # as an assignee; no user can have this name
-MOST_IDS = 1000  # items that an address may list
+MOST_IDS = 500  # items that an address may list: servers and proxies take 8190 characters
 LONGEST_WORD = 255
+LONGEST_ID = 18  # digits; no column holds more
+DAYS = date(1970, 1, 1), date(2999, 12, 31)
 
 Word = TypeVar("Word", bound=StrEnum)
 
@@ -97,7 +100,7 @@ class ItemFilter:
         if self.q:
             asked.append(Search(collection, self.q).condition(session))
         if self.path:
-            asked.append(func.lower(Item.path).contains(self.path.lower(), autoescape=True))
+            asked.append(_in_path(self.path))
         if self.flagged is not None:
             asked.append(Item.flagged.is_(self.flagged))
         if self.assignee:
@@ -145,6 +148,12 @@ def _assigned(name: str) -> ColumnElement[bool]:
     return Item.assignee_id.in_(select(User.id).where(User.name == name))
 
 
+def _in_path(part: str) -> ColumnElement[bool]:
+    # SQLite knows the case of ASCII letters only: others are found as they are typed.
+    folded = func.lower(Item.path).contains(part.lower(), autoescape=True)
+    return or_(folded, Item.path.contains(part, autoescape=True))
+
+
 def _midnight(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
 
@@ -167,14 +176,17 @@ def _read_text(name: str, word: str) -> str:
     longest = LONGEST_QUERY if name == "q" else LONGEST_WORD
     if len(word) > longest:
         raise InvalidInput(f"{name} has {len(word)} characters; use {longest} at most")
-    return word
+    return storable(word, instead=" ").strip()
 
 
 def _read_day(name: str, word: str) -> date:
     try:
-        return date.fromisoformat(word)
+        day = date.fromisoformat(word)
     except ValueError:
         raise InvalidInput(f"{name} {word[:60]!r} is no day; write it as 2026-01-31") from None
+    if not DAYS[0] <= day <= DAYS[1]:
+        raise InvalidInput(f"{name} {day} is out of reach; give a day from {DAYS[0]} to {DAYS[1]}")
+    return day
 
 
 def _read_share(name: str, word: str) -> float:
@@ -195,9 +207,16 @@ def _read_flag(name: str, word: str) -> bool:
 
 def _read_ids(name: str, word: str) -> tuple[int, ...]:
     parts = word.split(",")
-    if len(parts) > MOST_IDS or not all(part.isascii() and part.isdigit() for part in parts):
-        raise InvalidInput(f"{name} is no list of items; give up to {MOST_IDS} numbers with commas between")
+    if len(parts) > MOST_IDS:
+        raise InvalidInput(f"{name} lists {len(parts)} items; give {MOST_IDS} at most, or filter for them")
+    wrong = [part for part in parts if not _is_id(part)]
+    if wrong:
+        raise InvalidInput(f"{name} has {wrong[0][:60]!r} in it; give numbers of items with commas between")
     return tuple(sorted({int(part) for part in parts}))
+
+
+def _is_id(part: str) -> bool:
+    return part.isascii() and part.isdigit() and len(part) <= LONGEST_ID
 
 
 READERS: dict[str, Callable[[str, str], Any]] = {

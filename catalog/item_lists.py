@@ -10,10 +10,11 @@ from sqlalchemy.orm import Session, joinedload
 
 from catalog.errors import NotFound
 from catalog.filters import EVERYTHING, ItemFilter
-from catalog.schema import ITEM_COUNTS, Caption, CaptionKind, CaptionState, Collection, Item
+from catalog.schema import ITEM_COUNTS, Caption, CaptionKind, CaptionState, Collection, Draft, Item, User
 from catalog.search import Search
 
 PAGE_SIZE = 60
+MOST_IDS = 100_000  # at a time
 
 
 class Order(StrEnum):
@@ -45,6 +46,14 @@ class ListedItem:
 
 
 @dataclass(frozen=True)
+class Ids:
+    """The ids of items in order; `after` is the item to continue behind, None at the end."""
+
+    ids: Sequence[int]
+    after: int | None
+
+
+@dataclass(frozen=True)
 class Page:
     """Some items in order; `after` is the item to continue behind, None on the last page."""
 
@@ -65,17 +74,41 @@ def page(
 
     Where only a text is searched for, hits come in the order of their ids, whatever `order` says.
     """
-    if filter.only_text and order is Order.IMPORT:
+    if _by_id(filter, order):
         ids = Search(collection, filter.q, filter.state).after(session, after or 0, limit=limit + 1)
         query = select(Item).where(Item.id.in_(ids)).order_by(Item.id)
     else:
-        query = in_order(session, collection, filter, order).limit(limit + 1)
-        if after is not None:
-            query = query.where(_behind(order, _place(session, order, after)))
+        query = _continued(session, collection, filter, order, after).limit(limit + 1)
     items = session.scalars(query.options(joinedload(Item.image))).all()
     return Page(
         items=listed(session, items[:limit]), after=items[limit - 1].id if len(items) > limit else None
     )
+
+
+def ids(
+    session: Session,
+    collection: Collection,
+    filter: ItemFilter = EVERYTHING,
+    *,
+    order: Order = Order.IMPORT,
+    after: int | None = None,
+    limit: int = MOST_IDS,
+) -> Ids:
+    """The ids of what `page` lists, in the same order, for grids that know all their places."""
+    found: Sequence[int]
+    if _by_id(filter, order):
+        found = Search(collection, filter.q, filter.state).after(session, after or 0, limit=limit + 1)
+    else:
+        query = _continued(session, collection, filter, order, after).with_only_columns(Item.id)
+        found = session.scalars(query.limit(limit + 1)).all()
+    return Ids(ids=found[:limit], after=found[limit - 1] if len(found) > limit else None)
+
+
+def some(session: Session, collection: Collection, item_ids: Sequence[int]) -> list[ListedItem]:
+    """These items in this order, without those that are not, or no longer, in the collection."""
+    query = select(Item).where(Item.id.in_(item_ids), Item.collection_id == collection.id)
+    rows = {item.id: item for item in session.scalars(query.options(joinedload(Item.image)))}
+    return listed(session, [rows[item_id] for item_id in item_ids if item_id in rows])
 
 
 def listed(session: Session, items: Sequence[Item]) -> list[ListedItem]:
@@ -88,11 +121,11 @@ def neighbours(
     session: Session, item: Item, filter: ItemFilter = EVERYTHING, *, order: Order = Order.IMPORT
 ) -> tuple[int | None, int | None]:
     """The ids before and behind an item among those that `page` finds, in the same order."""
-    if filter.only_text and order is Order.IMPORT:
+    if _by_id(filter, order):
         search = Search(item.collection, filter.q, filter.state)
         before, behind = search.before(session, item.id, limit=1), search.after(session, item.id, limit=1)
         return next(iter(before), None), next(iter(behind), None)
-    place = _place(session, order, item.id)
+    place = _place(session, item.collection_id, order, item.id)
     ids = in_order(session, item.collection, filter, order).with_only_columns(Item.id).limit(1)
     column, downwards = KEYS[order]
     backwards = (column, Item.id) if downwards else (column.desc(), Item.id.desc())
@@ -103,7 +136,7 @@ def neighbours(
 def count(session: Session, collection: Collection, filter: ItemFilter = EVERYTHING) -> int:
     """How many items the filter finds, exactly."""
     if filter.only_state:
-        counted = select(func.sum(ITEM_COUNTS.c.items)).where(ITEM_COUNTS.c.collection_id == collection.id)
+        counted = select(func.sum(ITEM_COUNTS.c["items"])).where(ITEM_COUNTS.c.collection_id == collection.id)
         if filter.state:
             counted = counted.where(ITEM_COUNTS.c.review_state == filter.state)
         return int(session.scalar(counted) or 0)
@@ -116,6 +149,13 @@ def hits(session: Session, collection: Collection, filter: ItemFilter) -> int | 
     if filter.only_text:
         return Search(collection, filter.q, filter.state).count(session)
     return None if filter.only_state else count(session, collection, filter)
+
+
+def drafts(session: Session, items: Sequence[ListedItem], user: User) -> dict[int, Draft]:
+    """What the user has not decided on yet, by the ids of these items."""
+    ids = [one.item.id for one in items]
+    rows = session.scalars(select(Draft).where(Draft.item_id.in_(ids), Draft.user_id == user.id))
+    return {draft.item_id: draft for draft in rows}
 
 
 def leading_captions(session: Session, item_ids: Sequence[int]) -> dict[int, Caption]:
@@ -139,6 +179,19 @@ def in_order(session: Session, collection: Collection, filter: ItemFilter, order
     return select(Item).where(*filter.conditions(session, collection)).order_by(*key)
 
 
+def _by_id(filter: ItemFilter, order: Order) -> bool:
+    return filter.only_text and order is Order.IMPORT
+
+
+def _continued(
+    session: Session, collection: Collection, filter: ItemFilter, order: Order, after: int | None
+) -> Select[Item]:
+    query = in_order(session, collection, filter, order)
+    return (
+        query if after is None else query.where(_behind(order, _place(session, collection.id, order, after)))
+    )
+
+
 def _rank(caption: Caption) -> tuple[bool, int]:
     states = (CaptionState.REJECTED, CaptionState.CANDIDATE, CaptionState.ACCEPTED)
     return caption.kind is CaptionKind.CAPTION, states.index(caption.state)
@@ -156,9 +209,10 @@ def _before(order: Order, place: tuple[Any, int]) -> Any:
     return key > place if downwards else key < place
 
 
-def _place(session: Session, order: Order, item_id: int) -> tuple[Any, int]:
+def _place(session: Session, collection_id: int, order: Order, item_id: int) -> tuple[Any, int]:
     column, _ = KEYS[order]
-    row = session.execute(select(column).where(Item.id == item_id)).first()
+    of_item = select(column).where(Item.id == item_id, Item.collection_id == collection_id)
+    row = session.execute(of_item).first()
     if row is None:
-        raise NotFound(f"item {item_id}, where this page begins, was deleted; load the list again")
+        raise NotFound(f"item {item_id}, where this page begins, is not here any more; load the list again")
     return row[0], item_id

@@ -8,6 +8,7 @@ from gunicorn.app.base import BaseApplication
 THREADS = 8
 REQUEST_TIMEOUT = 300  # seconds; a large upload over a slow line takes its time
 GRACE = 5  # seconds in which requests may end
+LONGEST_ADDRESS = 8190  # characters, the most that gunicorn can: filters travel in addresses
 
 
 class Server(BaseApplication):
@@ -35,6 +36,7 @@ def serve(make_app: Callable[[], Any], host: str, port: int, *, processes: int =
         "threads": THREADS,
         "timeout": REQUEST_TIMEOUT,
         "graceful_timeout": GRACE,
+        "limit_request_line": LONGEST_ADDRESS,
         "loglevel": "warning",
         "control_socket_disable": True,
     }

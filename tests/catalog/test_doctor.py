@@ -17,6 +17,8 @@ from catalog.doctor import Doctor, Finding
 from catalog.ingest import ingest, pictures_of, remove_blobs
 from catalog.schema import (
     ITEM_COUNTS,
+    Caption,
+    CaptionDetail,
     Checkpoint,
     Chunk,
     ChunkState,
@@ -27,6 +29,7 @@ from catalog.schema import (
     JobItem,
     JobItemState,
     JobState,
+    Origin,
     ReviewState,
 )
 from pictures.sandbox import DecodingProcess
@@ -244,6 +247,36 @@ def test_a_wrong_review_state_is_corrected(examined: Examined, image: Image, dat
     assert examined() == []
     with database.reading() as session:
         assert session.scalars(select(Item.review_state)).one() is ReviewState.ACCEPTED
+
+
+def test_a_wrong_doubt_is_corrected(examined: Examined, image: Image, database: Database) -> None:
+    with database.writing() as session:
+        item = session.scalars(select(Item)).one()
+        caption = Caption(item_id=item.id, text="Two boats", origin=Origin.MODEL)
+        session.add(caption)
+        session.flush()
+        session.add(
+            CaptionDetail(
+                caption_id=caption.id,
+                model_text="Two boats",
+                score=-1.0,
+                confidence=0.3,
+                tokens=[],
+                token_probabilities=[],
+                alternatives=[],
+            )
+        )
+        session.flush()
+        captions.refresh_review_state(session, [item.id])
+    assert examined() == []
+    with database.writing() as session:
+        session.execute(update(Item).values(doubt=0.125))
+    (found,) = examined()
+    assert "boats.jpg (item 1) has a doubt of 0.125, but its captions say otherwise" in found.problem
+    assert [one.repaired for one in examined(repair=True)] == [True]
+    assert examined() == []
+    with database.reading() as session:
+        assert session.scalars(select(Item.doubt)).one() == pytest.approx(0.7)
 
 
 def test_a_wrong_number_of_items_is_corrected(examined: Examined, image: Image, database: Database) -> None:
