@@ -5,12 +5,22 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Select, func, select, tuple_
+from sqlalchemy import ColumnElement, Select, case, func, select, tuple_
 from sqlalchemy.orm import Session, joinedload
 
 from catalog.errors import NotFound
 from catalog.filters import EVERYTHING, ItemFilter
-from catalog.schema import ITEM_COUNTS, Caption, CaptionKind, CaptionState, Collection, Draft, Item, User
+from catalog.schema import (
+    ITEM_COUNTS,
+    Caption,
+    CaptionDetail,
+    CaptionKind,
+    CaptionState,
+    Collection,
+    Draft,
+    Item,
+    User,
+)
 from catalog.search import Search
 
 PAGE_SIZE = 60
@@ -123,14 +133,14 @@ def neighbours(
     """The ids before and behind an item among those that `page` finds, in the same order."""
     if _by_id(filter, order):
         search = Search(item.collection, filter.q, filter.state)
-        before, behind = search.before(session, item.id, limit=1), search.after(session, item.id, limit=1)
-        return next(iter(before), None), next(iter(behind), None)
-    place = _place(session, item.collection_id, order, item.id)
+        found = (search.before(session, item.id, limit=1), search.after(session, item.id, limit=1))
+        return next(iter(found[0]), None), next(iter(found[1]), None)
+    place = place_among(session, item.collection, filter, order, item.id)
     ids = in_order(session, item.collection, filter, order).with_only_columns(Item.id).limit(1)
     column, downwards = KEYS[order]
     backwards = (column, Item.id) if downwards else (column.desc(), Item.id.desc())
-    before_it = ids.where(_before(order, place)).order_by(None).order_by(*backwards)
-    return session.scalar(before_it), session.scalar(ids.where(_behind(order, place)))
+    before_it = ids.where(before(order, place)).order_by(None).order_by(*backwards)
+    return session.scalar(before_it), session.scalar(ids.where(behind(order, place)))
 
 
 def count(session: Session, collection: Collection, filter: ItemFilter = EVERYTHING) -> int:
@@ -187,9 +197,9 @@ def _continued(
     session: Session, collection: Collection, filter: ItemFilter, order: Order, after: int | None
 ) -> Select[Item]:
     query = in_order(session, collection, filter, order)
-    return (
-        query if after is None else query.where(_behind(order, _place(session, collection.id, order, after)))
-    )
+    if after is None:
+        return query
+    return query.where(behind(order, _place(session, collection, KEYS[order][0], after)))
 
 
 def _rank(caption: Caption) -> tuple[bool, int]:
@@ -197,22 +207,48 @@ def _rank(caption: Caption) -> tuple[bool, int]:
     return caption.kind is CaptionKind.CAPTION, states.index(caption.state)
 
 
-def _behind(order: Order, place: tuple[Any, int]) -> Any:
+def behind(order: Order, place: tuple[Any, int]) -> ColumnElement[bool]:
+    """The rows of Item behind a place in an order."""
     column, downwards = KEYS[order]
     key = tuple_(column, Item.id)
     return key < place if downwards else key > place
 
 
-def _before(order: Order, place: tuple[Any, int]) -> Any:
+def before(order: Order, place: tuple[Any, int]) -> ColumnElement[bool]:
+    """The rows of Item before a place in an order."""
     column, downwards = KEYS[order]
     key = tuple_(column, Item.id)
     return key > place if downwards else key < place
 
 
-def _place(session: Session, collection_id: int, order: Order, item_id: int) -> tuple[Any, int]:
-    column, _ = KEYS[order]
-    of_item = select(column).where(Item.id == item_id, Item.collection_id == collection_id)
+def place_among(
+    session: Session, collection: Collection, filter: ItemFilter, order: Order, item_id: int
+) -> tuple[Any, int]:
+    """Where an item stands in an order among the items of a filter, or stood while it was one of them.
+
+    Who decides an item takes the doubt from it, and behind its new place no doubtful one is left.
+    Raises NotFound when it was deleted.
+    """
+    column = KEYS[order][0]
+    if order is Order.UNCERTAIN and filter.state:
+        column = case((Item.review_state == filter.state, Item.doubt), else_=_doubt_that_was())
+    return _place(session, collection, column, item_id)
+
+
+def _place(session: Session, collection: Collection, column: Any, item_id: int) -> tuple[Any, int]:
+    of_item = select(column).where(Item.id == item_id, Item.collection_id == collection.id)
     row = session.execute(of_item).first()
     if row is None:
         raise NotFound(f"item {item_id}, where this page begins, is not here any more; load the list again")
     return row[0], item_id
+
+
+def _doubt_that_was() -> ColumnElement[float]:
+    """The doubt about an item before it was decided, as far as the model's words are kept."""
+    least = (
+        select(func.min(CaptionDetail.confidence))
+        .join(Caption, Caption.id == CaptionDetail.caption_id)
+        .where(Caption.item_id == Item.id, Caption.kind == CaptionKind.CAPTION)
+        .scalar_subquery()
+    )
+    return func.coalesce(1 - least, Item.doubt)

@@ -32,6 +32,7 @@ from dashboard.api import duplicates as api_duplicates
 from dashboard.api import imports as api_imports
 from dashboard.api import items as api_items
 from dashboard.api import jobs as api_jobs
+from dashboard.api import queue as api_queue
 from dashboard.api import troubles as api_troubles
 from dashboard.api import tus
 from dashboard.api import workers as api_workers
@@ -45,6 +46,7 @@ API = (
     api_duplicates,
     api_items,
     api_captions,
+    api_queue,
     api_jobs,
     api_workers,
     api_troubles,

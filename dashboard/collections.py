@@ -5,7 +5,7 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from catalog import accounts, checkpoints, collections, item_lists, jobs
+from catalog import accounts, checkpoints, collections, item_lists, jobs, review_queue
 from catalog.ingest import remove_blobs
 from catalog.schema import Collection
 from dashboard.downloads import export_response
@@ -61,14 +61,15 @@ def show(collection_id: int) -> ResponseReturnValue:
 
 @blueprint.get("/collections/<int:collection_id>/review")
 def review(collection_id: int) -> ResponseReturnValue:
-    """Go to the first item that is wanted, or back to the collection when there is none."""
+    """Go to the item that the queue gives, or back to the collection when there is none."""
     words: dict[str, Any] = {**wanted_words()}
-    page = item_lists.page(
-        current_session(), asked_for(collection_id), wanted_filter(), order=wanted_order(), limit=1
-    )
-    if not page.items:
+    collection, filter, order = asked_for(collection_id), wanted_filter(), wanted_order()
+    # A transaction of its own: that of the request only reads.
+    with services().database.writing() as session:
+        item = review_queue.next_item(session, collection, filter, order=order, reviewer=viewer())
+    if item is None:
         return redirect(url_for(".show", collection_id=collection_id, **words))
-    return redirect(url_for("items.review", item_id=page.items[0].item.id, **words))
+    return redirect(url_for("items.review", item_id=item.id, **words))
 
 
 @blueprint.post("/collections/<int:collection_id>/jobs")

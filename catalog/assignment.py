@@ -1,0 +1,49 @@
+"""Assignment: whose work an item is. The queue gives what is assigned to somebody to nobody else."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy.orm import Session
+
+from catalog import items
+from catalog.errors import InvalidInput
+from catalog.schema import Collection, Item, Membership, Role, User
+
+MOST_NAMED = 200
+
+
+def assign(session: Session, item: Item, name: str | None) -> None:
+    """Make an item the work of the user of that name; None makes it nobody's.
+
+    Raises InvalidInput as `assignee` does.
+    """
+    user = assignee(session, item.collection, name) if name else None
+    items.lock(session, item.id)
+    item.assignee_id = user.id if user else None
+
+
+def assignee(session: Session, collection: Collection, name: str) -> User:
+    """The user of that name. Raises InvalidInput for one who may not see the collection."""
+    same = func.lower(User.name) == func.lower(name.strip())
+    user = session.scalar(select(User).where(same, _may_review(collection)))
+    if user is None:
+        raise InvalidInput(
+            f"{name[:60]!r} is no member of {collection.name!r} and no admin; an admin can add members on "
+            "the collection's page “Members”"
+        )
+    return user
+
+
+def assignee_of(session: Session, item: Item) -> User | None:
+    return session.get(User, item.assignee_id) if item.assignee_id else None
+
+
+def candidates(session: Session, collection: Collection) -> Sequence[str]:
+    """The names of those to whom its items can be assigned: the first MOST_NAMED."""
+    names = select(User.name).where(_may_review(collection)).order_by(func.lower(User.name), User.id)
+    return session.scalars(names.limit(MOST_NAMED)).all()
+
+
+def _may_review(collection: Collection) -> ColumnElement[bool]:
+    members = select(Membership.user_id).where(Membership.collection_id == collection.id)
+    return User.active & or_(User.role == Role.ADMIN, User.id.in_(members))
