@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Exists, case, delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
-from catalog import history, items
+from catalog import history, items, languages
 from catalog.errors import InvalidInput, NotFound, StaleCaption
 from catalog.schema import (
     Caption,
@@ -25,7 +25,16 @@ from catalog.schema import (
 from catalog.text import storable
 
 TEXT_LENGTH = 10_000  # characters
+ACTION_LENGTH = 32  # characters of an action in the history
 MACHINE_MADE = {Origin.MODEL, Origin.ACCEPTED_UNCHANGED}
+# How the captions of an item follow each other: as people put them; those that nobody put anywhere stand
+# behind, captions before alt texts and descriptions, oldest first.
+IN_ORDER = (
+    Caption.position.is_(None),
+    Caption.position,
+    case((Caption.kind == CaptionKind.CAPTION, 0), else_=1),
+    Caption.id,
+)
 
 
 @dataclass(frozen=True)
@@ -37,18 +46,12 @@ class Held:
 
 
 def of_item(session: Session, item: Item) -> Sequence[Held]:
-    """The item's captions in the order that people gave them; those that have none stand behind, captions
-    before alt texts and descriptions, oldest first."""
+    """The item's captions in their order."""
     rows = session.execute(
         select(Caption, CaptionDetail)
         .outerjoin(CaptionDetail, CaptionDetail.caption_id == Caption.id)
         .where(Caption.item_id == item.id)
-        .order_by(
-            Caption.position.is_(None),
-            Caption.position,
-            case((Caption.kind == CaptionKind.CAPTION, 0), else_=1),
-            Caption.id,
-        )
+        .order_by(*IN_ORDER)
     )
     return [Held(caption, detail) for caption, detail in rows]
 
@@ -73,12 +76,15 @@ def write(
     state: CaptionState = CaptionState.ACCEPTED,
     origin: Origin = Origin.WRITTEN,
 ) -> Caption:
-    """Add a caption that a person made. Raises InvalidInput for a text that says nothing."""
+    """Add a caption that a person made.
+
+    Raises InvalidInput for a text that says nothing and for what is no language.
+    """
     items.lock(session, item.id)
     caption = Caption(
         item_id=item.id,
         text=clean(text),
-        language=language,
+        language=languages.language(language),
         kind=kind,
         state=state,
         origin=origin,
@@ -88,7 +94,8 @@ def write(
     session.add(caption)
     session.flush()
     history.append(session, caption, action="written", was=history.NOTHING, user=user)
-    _decided(session, caption, user)
+    derive_item(session, caption.item_id)
+    forget_draft(session, caption.item_id, user, caption_id=None)
     return caption
 
 
@@ -100,31 +107,97 @@ def revise(
     user: User | None,
     text: str | None = None,
     state: CaptionState | None = None,
+    language: str | None = None,
+    kind: CaptionKind | None = None,
     reason: Reason | None = None,
 ) -> Caption:
-    """Change a caption's text, its state, or both in one step; `reason` says what was wrong.
+    """Change a caption's text, state, language and kind in one step; `reason` says what was wrong.
 
     Raises StaleCaption, with both texts, when `version` is no longer the caption's, and InvalidInput for
-    an empty text.
+    an empty text or what is no language.
     """
-    items.lock(session, caption.item_id)
-    caption = _as_it_is_now(session, caption.id)
-    if caption.version != version:
-        raise StaleCaption(caption_id=caption.id, version=caption.version, current=caption.text, yours=text)
+    caption = held_at(session, caption, version=version, yours=text)
     new_text = caption.text if text is None else clean(text)
     new_state = caption.state if state is None else state
-    if new_text == caption.text and new_state == caption.state:
-        return caption
+    actions = _redescribe(caption, language=language, kind=kind)
+    if (new_text, new_state) != (caption.text, caption.state):
+        actions.insert(0, _action(caption, new_text, new_state))
+    if actions:
+        origin = origin_after(caption, new_text, new_state)
+        change(
+            session,
+            caption,
+            *actions,
+            text=new_text,
+            state=new_state,
+            origin=origin,
+            user=user,
+            reason=reason,
+        )
+        derive_item(session, caption.item_id)
+        forget_draft(session, caption.item_id, user, caption_id=caption.id)
+    return caption
+
+
+def reorder(session: Session, item: Item, caption_ids: Sequence[int], user: User | None) -> None:
+    """Put the item's captions in this order, in which they are shown and exported. Versions stay.
+
+    Raises InvalidInput unless each of them is named once.
+    """
+    items.lock(session, item.id)
+    found = session.scalars(select(Caption).where(Caption.item_id == item.id).order_by(*IN_ORDER)).all()
+    there = [caption.id for caption in found]
+    if sorted(caption_ids) != sorted(there):
+        raise InvalidInput(
+            f"the order {list(caption_ids)!r:.200} does not name each caption of item {item.id} once; "
+            f"put {there!r:.200} in order"
+        )
+    for caption in found:
+        before, now = there.index(caption.id) + 1, caption_ids.index(caption.id) + 1
+        caption.position = now
+        if before != now:
+            was = history.before(caption)
+            history.append(session, caption, action=f"place {before} to {now}", was=was, user=user)
+    session.flush()
+
+
+def held_at(session: Session, caption: Caption, *, version: int, yours: str | None = None) -> Caption:
+    """Lock the caption's item, and give the caption as it is now, to be changed.
+
+    Raises StaleCaption when `version` is not its version any more, NotFound when it is gone.
+    """
+    items.lock(session, caption.item_id)
+    now = session.get(Caption, caption.id, populate_existing=True)
+    if now is None:
+        raise NotFound(f"caption {caption.id} was replaced or deleted meanwhile; reload the page")
+    if now.version != version:
+        raise StaleCaption(caption_id=now.id, version=now.version, current=now.text, yours=yours)
+    return now
+
+
+def change(
+    session: Session,
+    caption: Caption,
+    *actions: str,
+    text: str,
+    state: CaptionState,
+    origin: Origin,
+    user: User | None,
+    reason: Reason | None = None,
+) -> None:
+    """Give a caption whose item is locked its next version, with a history entry for each action.
+
+    Whoever calls this derives the item anew with `derive_item`.
+    """
     was = history.before(caption)
-    caption.origin = _origin_after(caption, new_text, new_state)
-    caption.text, caption.state = new_text, new_state
+    caption.text, caption.state, caption.origin = text, state, origin
     caption.version += 1
     caption.author_id = user.id if user else None
     caption.updated_at = utc_now()
     session.flush()
-    history.append(session, caption, action=_action(was, caption), was=was, user=user, reason=reason)
-    _decided(session, caption, user)
-    return caption
+    for action in actions:
+        history.append(session, caption, action=action, was=was, user=user, reason=reason)
+        was, reason = history.before(caption), None
 
 
 def save_draft(
@@ -143,7 +216,7 @@ def save_draft(
     if caption and caption.item_id != item.id:
         raise InvalidInput(f"caption {caption.id} is none of item {item.id}")
     if not text.strip():
-        _forget_draft(session, item.id, user)
+        session.execute(delete(Draft).where(Draft.item_id == item.id, Draft.user_id == user.id))
         return
     if len(text) > TEXT_LENGTH:
         raise InvalidInput(f"a draft of {len(text)} characters is too long; keep it under {TEXT_LENGTH}")
@@ -223,26 +296,21 @@ def refresh_review_state(session: Session, item_ids: Sequence[int]) -> None:
     )
 
 
-def _as_it_is_now(session: Session, caption_id: int) -> Caption:
-    caption = session.get(Caption, caption_id, populate_existing=True)
-    if caption is None:
-        raise NotFound(f"caption {caption_id} was replaced or deleted meanwhile; reload the page")
-    return caption
+def derive_item(session: Session, item_id: int) -> None:
+    """Derive one item anew from its captions, also where the session has it loaded."""
+    refresh_review_state(session, [item_id])
+    session.refresh(session.get_one(Item, item_id), ["review_state", "doubt"])
 
 
-def _decided(session: Session, caption: Caption, user: User | None) -> None:
-    refresh_review_state(session, [caption.item_id])
-    item = session.get(Item, caption.item_id)
-    session.refresh(item, ["review_state", "doubt"])
+def forget_draft(session: Session, item_id: int, user: User | None, *, caption_id: int | None) -> None:
+    """Forget what the user typed for this caption; what was typed for another one of the item waits on."""
     if user:
-        _forget_draft(session, caption.item_id, user)
+        theirs = Draft.caption_id.is_not_distinct_from(caption_id)
+        session.execute(delete(Draft).where(Draft.item_id == item_id, Draft.user_id == user.id, theirs))
 
 
-def _forget_draft(session: Session, item_id: int, user: User) -> None:
-    session.execute(delete(Draft).where(Draft.item_id == item_id, Draft.user_id == user.id))
-
-
-def _origin_after(caption: Caption, text: str, state: CaptionState) -> Origin:
+def origin_after(caption: Caption, text: str, state: CaptionState) -> Origin:
+    """Where a caption comes from once it has this text and state."""
     if words(text) != words(caption.text) and caption.origin is not Origin.WRITTEN:
         return Origin.EDITED
     if caption.origin in MACHINE_MADE:
@@ -250,12 +318,26 @@ def _origin_after(caption: Caption, text: str, state: CaptionState) -> Origin:
     return caption.origin
 
 
-def _action(was: history.Before, caption: Caption) -> str:
-    if was.state == caption.state:
+def _redescribe(caption: Caption, *, language: str | None, kind: CaptionKind | None) -> list[str]:
+    """Set language and kind, and say for the history which of them changed."""
+    actions = []
+    if language is not None and language != caption.language:
+        said = f"language {caption.language} to {languages.language(language)}"
+        # Tags may be longer than what the history holds of an action.
+        actions.append(said if len(said) <= ACTION_LENGTH else f"language to {language}"[:ACTION_LENGTH])
+        caption.language = language
+    if kind is not None and kind != caption.kind:
+        actions.append(f"kind {caption.kind} to {kind}")
+        caption.kind = kind
+    return actions
+
+
+def _action(caption: Caption, text: str, state: CaptionState) -> str:
+    if state == caption.state:
         return "edited"
     decision = {
         CaptionState.ACCEPTED: "accepted",
         CaptionState.REJECTED: "rejected",
         CaptionState.CANDIDATE: "reopened",
-    }[caption.state]
-    return decision if was.text == caption.text else f"edited and {decision}"
+    }[state]
+    return decision if text == caption.text else f"edited and {decision}"

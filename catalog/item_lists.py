@@ -169,11 +169,13 @@ def drafts(session: Session, items: Sequence[ListedItem], user: User) -> dict[in
 
 
 def leading_captions(session: Session, item_ids: Sequence[int]) -> dict[int, Caption]:
-    """The caption that stands for each item: accepted before candidate before rejected, newest first.
+    """The caption that stands for each item: accepted before candidate before rejected, then the first in
+    people's order, or the newest.
 
     Alt texts and descriptions stand for an item that has no caption.
     """
-    captions = session.scalars(select(Caption).where(Caption.item_id.in_(item_ids)).order_by(Caption.id))
+    backwards = (Caption.position.is_not(None), Caption.position.desc(), Caption.id)
+    captions = session.scalars(select(Caption).where(Caption.item_id.in_(item_ids)).order_by(*backwards))
     leading: dict[int, Caption] = {}
     for caption in captions:
         held = leading.get(caption.item_id)

@@ -28,6 +28,7 @@ from dashboard import (
 )
 from dashboard.api import captions as api_captions
 from dashboard.api import collections as api_collections
+from dashboard.api import decisions as api_decisions
 from dashboard.api import duplicates as api_duplicates
 from dashboard.api import imports as api_imports
 from dashboard.api import items as api_items
@@ -47,6 +48,7 @@ API = (
     api_items,
     api_captions,
     api_queue,
+    api_decisions,
     api_jobs,
     api_workers,
     api_troubles,

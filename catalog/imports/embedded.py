@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from catalog.errors import InvalidInput
-from catalog.imports.rows import GivenCaption, GivenItem, caption, language, short_text
+from catalog.imports.rows import GivenCaption, GivenItem, caption, short_text
 from catalog.imports.rows import metadata as checked_metadata
+from catalog.languages import language
 from catalog.schema import CaptionKind
 from pictures.intake import Measured
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from catalog import captions
 from catalog.errors import InvalidInput
+from catalog.languages import language
 from catalog.schema import CaptionKind, CaptionState, Origin
 from catalog.text import storable
 
@@ -17,7 +18,6 @@ Word = TypeVar("Word", bound=StrEnum)
 
 NAME_LENGTH = 2_000  # characters of a path, an external id, the rights or the name of a model
 METADATA_LENGTH = 100_000  # characters of JSON
-LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,13 +124,6 @@ def metadata(value: object) -> dict[str, Any]:
     if length > METADATA_LENGTH:
         raise InvalidInput(f"metadata has {length} characters; keep it under {METADATA_LENGTH}")
     return {storable(name): _storable(found) for name, found in value.items()}
-
-
-def language(value: object) -> str:
-    """A language tag (BCP 47). Raises InvalidInput."""
-    if not isinstance(value, str) or not LANGUAGE.fullmatch(value) or len(value) > 35:
-        raise InvalidInput(f"the language is {value!r:.60}; give a tag such as en, de or pt-BR")
-    return value
 
 
 def one_of(words: type[Word], value: object, name: str) -> Word:

@@ -25,7 +25,7 @@ def show(caption_id: int) -> Caption:
 @blueprint.output(CaptionOut)
 @blueprint.doc(responses={409: "Somebody changed it first; the problem carries `current` and `yours`."})
 def change(caption_id: int, json_data: dict[str, Any]) -> Caption:
-    """Change a caption's text, its state, or both in one step."""
+    """Change a caption's text, state, language and kind, all in one step."""
     session = current_session()
     caption = captions.get(session, caption_id, viewer=viewer())
     captions.revise(session, caption, user=viewer(), **json_data)

@@ -55,7 +55,7 @@ def flag(item_id: int, json_data: dict[str, bool]) -> Item:
 @blueprint.get("/<int:item_id>/captions")
 @blueprint.output(HeldOut(many=True))
 def list_captions(item_id: int) -> Sequence[Held]:
-    """List an item's captions, oldest first, with what the model said about its own."""
+    """List an item's captions in their order, with what the model said about its own."""
     return captions.of_item(current_session(), asked_for(item_id))
 
 

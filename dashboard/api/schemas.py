@@ -24,7 +24,7 @@ from catalog.filters import LONGEST_WORD, MOST_IDS, NOBODY
 from catalog.item_lists import PAGE_SIZE, Order
 from catalog.near_duplicates import GROUPS_AT_A_TIME
 from catalog.pages import PAGE_SIZE as PAGE
-from catalog.schema import CaptionKind, CaptionState, Origin, ReviewState, UploadState
+from catalog.schema import CaptionKind, CaptionState, Origin, Reason, ReviewState, UploadState
 from catalog.search import LONGEST_QUERY, MOST_COUNTED
 
 LONGEST_PAGE = 500
@@ -273,7 +273,7 @@ class UploadsOut(Schema):
 
 class CaptionIn(Schema):
     text = String(required=True, validate=Length(max=TEXT_LENGTH))
-    language = String(load_default="en", validate=Length(1, 35))
+    language = String(load_default="en", metadata={"description": "A tag of BCP 47, such as en or pt-BR."})
     kind = Enum(CaptionKind, by_value=True, load_default=CaptionKind.CAPTION)
     state = Enum(CaptionState, by_value=True, load_default=CaptionState.ACCEPTED)
 
@@ -282,6 +282,9 @@ class CaptionChangeIn(Schema):
     version = Integer(required=True, metadata={"description": "The version that was read."})
     text = String(validate=Length(max=TEXT_LENGTH))
     state = Enum(CaptionState, by_value=True)
+    language = String(metadata={"description": "A tag of BCP 47, such as en or pt-BR."})
+    kind = Enum(CaptionKind, by_value=True)
+    reason = Enum(Reason, by_value=True, metadata={"description": "What was wrong with it before."})
 
 
 class DraftIn(Schema):

@@ -27,6 +27,7 @@ from catalog.schema import (
     JobState,
     Membership,
     Origin,
+    Reason,
     ReviewState,
     Role,
     Scope,
@@ -81,6 +82,8 @@ ADDRESSES = [
     "/api/v1/imports/5000/uploads?limit=500",
     "/api/v1/items/5",
     "/api/v1/items/5/captions",
+    "/api/v1/items/1/history?limit=500",
+    "/api/v1/checkpoints/reasons?limit=500",
     "/api/v1/jobs",
     "/api/v1/jobs/1",
     "/api/v1/jobs/1/failures?limit=500",
@@ -116,10 +119,11 @@ def grow(database: Database, start: int, end: int) -> None:
         items = [{"id": n, "image_id": n, "position": n, "path": f"{n}.jpg", "collection_id": 1} for n in ids]
         session.execute(insert(Item), items)
         said = {"text": "A boat.", "origin": Origin.MODEL}
-        session.execute(insert(Caption), [{"item_id": number} | said for number in ids])
+        captions = [{"item_id": number, "checkpoint_id": number} | said for number in ids]
+        session.execute(insert(Caption), captions)
         session.execute(update(Item).values(review_state=ReviewState.PENDING))
-        change = {"item_id": 1, "caption_id": 1, "action": "edited", "version": 1}
-        session.execute(insert(HistoryEntry), [{"id": number} | change for number in ids])
+        change = {"item_id": 1, "action": "edited", "version": 1, "reason": Reason.WORDING}
+        session.execute(insert(HistoryEntry), [{"id": n, "caption_id": n} | change for n in ids])
         job = {"kind": JobKind.CAPTION, "collection_id": 1, "checkpoint_id": 1, "options": {"mode": "fill"}}
         at_work = {"state": JobState.RUNNING, "running_since": 1.0, "failed": 1}
         session.execute(insert(Job), [{"id": number} | job | at_work for number in ids])
