@@ -18,6 +18,7 @@ from catalog.schema import (
     Item,
     Job,
     Membership,
+    Operation,
     ReviewState,
     Role,
     Tombstone,
@@ -155,6 +156,9 @@ def remove(session: Session, collection: Collection, *, user: User | None) -> li
     its_jobs = select(Job.id).where(Job.collection_id == collection.id)
     # Workers lock chunks before items: taking the chunks first keeps clear of them.
     fence(session, Chunk.job_id.in_(its_jobs))
+    # So do bulk operations with their own row.
+    operations = select(Operation.id).where(Operation.collection_id == collection.id)
+    session.execute(operations.with_for_update())
     uploads = select(Upload.id).where(Upload.job_id.in_(its_jobs))
     # Held, so that no part comes whose blob would be overlooked.
     session.execute(uploads.with_for_update())

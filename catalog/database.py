@@ -150,6 +150,14 @@ class Database:
             ) from context.original_exception
 
     @property
+    def breath(self) -> float:
+        """Seconds that whoever writes for long leaves to the others between two transactions.
+
+        A writer who waits for SQLite looks again every tenth of a second.
+        """
+        return 0.1 if self.is_sqlite else 0.0
+
+    @property
     def folder(self) -> Path | None:
         """The folder of a SQLite file; None for what is in memory or on a server."""
         name = self.url.database

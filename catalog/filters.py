@@ -94,6 +94,13 @@ class ItemFilter:
 
     def conditions(self, session: Session, collection: Collection) -> list[ColumnElement[bool]]:
         """What the rows of Item have to fulfil, those of other collections included."""
+        asked = self.of_item(session, collection)
+        if of_caption := self.of_caption():
+            asked.append(exists().where(Caption.item_id == Item.id, *of_caption))
+        return asked
+
+    def of_item(self, session: Session, collection: Collection) -> list[ColumnElement[bool]]:
+        """What the rows of Item have to fulfil, but for what is asked of their captions."""
         asked: list[ColumnElement[bool]] = [Item.collection_id == collection.id]
         if self.state:
             asked.append(Item.review_state == self.state)
@@ -107,11 +114,10 @@ class ItemFilter:
             asked.append(_assigned(self.assignee))
         if self.ids:
             asked.append(Item.id.in_(self.ids))
-        if of_caption := self._of_one_caption():
-            asked.append(exists().where(Caption.item_id == Item.id, *of_caption))
         return asked
 
-    def _of_one_caption(self) -> list[ColumnElement[bool]]:
+    def of_caption(self) -> list[ColumnElement[bool]]:
+        """What one and the same row of Caption has to fulfil, if anything."""
         asked: list[ColumnElement[bool]] = []
         if self.origin:
             asked.append(Caption.origin == self.origin)
