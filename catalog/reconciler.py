@@ -4,7 +4,7 @@ One runs in every worker and web process, so nobody depends on a single process 
 be missed or doubled without harm.
 """
 
-from catalog import chunks, job_control, space, workers
+from catalog import chunks, job_control, redecodings, space, workers
 from catalog.database import Database
 from catalog.queue import Queue
 
@@ -22,7 +22,8 @@ def reconcile(database: Database, queue: Queue) -> bool:
 
 def _wake(database: Database, queue: Queue) -> bool:
     with database.reading() as session:
-        wanted = chunks.work_waits(session) and bool(workers.alive(session))
+        waits = chunks.work_waits(session) or redecodings.wait(session)
+        wanted = waits and bool(workers.alive(session))
     return queue.wake() if wanted else queue.probe() and False
 
 

@@ -34,6 +34,7 @@ from dashboard.api import imports as api_imports
 from dashboard.api import items as api_items
 from dashboard.api import jobs as api_jobs
 from dashboard.api import queue as api_queue
+from dashboard.api import redecodings as api_redecodings
 from dashboard.api import troubles as api_troubles
 from dashboard.api import tus
 from dashboard.api import workers as api_workers
@@ -49,6 +50,7 @@ API = (
     api_captions,
     api_queue,
     api_decisions,
+    api_redecodings,
     api_jobs,
     api_workers,
     api_troubles,

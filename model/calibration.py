@@ -32,15 +32,42 @@ class Certainty:
     calibration_error: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """The words of captions, each with its log-odds and whether people used it for that photo."""
+
+    log_odds: Sequence[float]
+    chosen: Sequence[bool]
+
+
 def fit(scores: Sequence[float], statistics: np.ndarray) -> Calibration:
     """Fit confidence to the share of words that people chose, by the score of each caption.
 
-    `statistics` (B, 12) are those of `model.metrics.Scorer`. The two numbers minimise the cross-entropy of
-    the shares; the slope is learned as its logarithm, so that it stays above zero. Raises ModelError where
-    that leads to no usable numbers.
+    `statistics` (B, 12) are those of `model.metrics.Scorer`. Raises ModelError where that leads to no usable
+    numbers.
+    """
+    return _fit(scores, chosen_words_of_each(statistics))
+
+
+def fit_words(words: Chosen) -> Calibration:
+    """Fit confidence to whether people chose a word, by its log-odds. Raises ModelError as `fit`."""
+    return _fit(words.log_odds, np.array(words.chosen, np.float64))
+
+
+def word_error(confidences: Sequence[float], chosen: Sequence[bool]) -> float:
+    """The expected calibration error of words, in bins as those of `Certainty`."""
+    confidence = np.array(confidences)
+    order = np.argsort(confidence, kind="stable")
+    return _error((confidence - np.array(chosen, np.float64))[order])
+
+
+def _fit(scores: Sequence[float], shares: np.ndarray) -> Calibration:
+    """The two numbers that minimise the cross-entropy of the shares.
+
+    The slope is learned as its logarithm, so that it stays above zero.
     """
     score = torch.tensor(scores, dtype=torch.float64)
-    share = torch.from_numpy(chosen_words_of_each(statistics))
+    share = torch.from_numpy(shares)
     numbers = torch.zeros(2, dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.LBFGS([numbers], max_iter=200, line_search_fn="strong_wolfe")
 
@@ -63,13 +90,17 @@ def certainty(confidences: Sequence[float], statistics: np.ndarray) -> Certainty
     tenth = max(1, len(order) // TENTHS)
     ciders = cider_of_each(statistics)[order]
     gaps = (confidence - chosen_words_of_each(statistics))[order]
-    edges = [len(gaps) * number // TENTHS for number in range(TENTHS + 1)]
-    error = sum(abs(gaps[a:b].sum()) for a, b in pairwise(edges)) / len(gaps)
     return Certainty(
         most_certain_cider=round(float(ciders[-tenth:].mean()), 4),
         least_certain_cider=round(float(ciders[:tenth].mean()), 4),
-        calibration_error=round(float(error), 4),
+        calibration_error=_error(gaps),
     )
+
+
+def _error(gaps: np.ndarray) -> float:
+    """The mean distance over ten bins of equally many gaps, ordered by confidence."""
+    edges = [len(gaps) * number // TENTHS for number in range(TENTHS + 1)]
+    return round(float(sum(abs(gaps[a:b].sum()) for a, b in pairwise(edges)) / len(gaps)), 4)
 
 
 def _short(value: Tensor) -> float:

@@ -22,6 +22,7 @@ MAX_FILE_BYTES = 32 * 2**20
 MAX_WORDS = 200_000
 MAX_WORD_LENGTH = 100
 MAX_CALIBRATION = 1000.0
+SURE = 1e-6  # as near to 0 or 1 as the probability of a word is taken for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,8 @@ class Preprocessing:
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """From a caption's score to the share of its words that people would have chosen, strictly increasing.
+    """From a caption's score to the share of its words that people would have chosen, or from the
+    log-odds of a word to the chance that they would have chosen it; strictly increasing.
 
     A sigmoid of two numbers: Platt, "Probabilistic Outputs for Support Vector Machines", 1999. Raises
     ModelError for a slope that is not above zero and for numbers out of bounds.
@@ -53,7 +55,7 @@ class Calibration:
             )
 
     def confidence(self, score: float) -> float:
-        """The confidence 0..1 in a caption of this score: 0.71 is about 71 of 100 words that people chose."""
+        """The confidence 0..1 at this score: 0.71 is about 71 of 100 words that people chose."""
         # A sigmoid, written so that no exponential can overflow.
         return 0.5 * (1 + math.tanh(0.5 * (self.slope * score + self.bias)))
 
@@ -62,7 +64,8 @@ class Calibration:
 class Description:
     """All of a checkpoint but its weights; `weights_sha256` ties the two files together.
 
-    Without a calibration its captions have a score and no confidence.
+    Without a calibration its captions have a score and no confidence, and without a word calibration its
+    words have a probability and no confidence.
     """
 
     name: str
@@ -70,10 +73,17 @@ class Description:
     vocabulary: Vocabulary
     preprocessing: Preprocessing
     calibration: Calibration | None = None
+    word_calibration: Calibration | None = None
     scores: Mapping[str, Any] = field(default_factory=dict)
     lineage: Mapping[str, Any] = field(default_factory=dict)
     licence: str = ""
     weights_sha256: str = ""
+
+
+def log_odds(probability: float) -> float:
+    """The log-odds of a word, finite also where the network is sure: what its confidence is fitted by."""
+    kept = min(max(probability, SURE), 1 - SURE)
+    return math.log(kept / (1 - kept))
 
 
 def starter_folder() -> Path:
@@ -120,7 +130,8 @@ def description_to_json(description: Description) -> str:
         "name": description.name,
         "recipe": recipe_to_dict(description.recipe),
         "preprocessing": dataclasses.asdict(description.preprocessing),
-        "calibration": dataclasses.asdict(description.calibration) if description.calibration else None,
+        "calibration": _numbers(description.calibration),
+        "word_calibration": _numbers(description.word_calibration),
         "scores": description.scores,
         "lineage": description.lineage,
         "licence": description.licence,
@@ -130,6 +141,10 @@ def description_to_json(description: Description) -> str:
     return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
 
 
+def _numbers(calibration: Calibration | None) -> dict[str, float] | None:
+    return dataclasses.asdict(calibration) if calibration else None
+
+
 def _from_json(content: dict[str, Any], source: str) -> Description:
     return Description(
         name=_text(content["name"], "name"),
@@ -137,6 +152,7 @@ def _from_json(content: dict[str, Any], source: str) -> Description:
         vocabulary=_vocabulary(content["vocabulary"]),
         preprocessing=_preprocessing(content["preprocessing"]),
         calibration=_calibration(content.get("calibration")),
+        word_calibration=_calibration(content.get("word_calibration")),
         scores=dict(content["scores"]),
         lineage=dict(content["lineage"]),
         licence=_text(content["licence"], "licence"),

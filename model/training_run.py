@@ -9,12 +9,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from model import calibration
 from model.best_epochs import BestEpochs
 from model.captioner import Captioner
-from model.checkpoint import load_checkpoint, save_checkpoint
+from model.checkpoint import save_checkpoint
 from model.description import Description
-from model.evaluation import Captions, Evaluator
+from model.measuring import measure
 from model.trainer import Trainer
 from model.training_log import TrainingLog
 from model.validation import Validation
@@ -66,7 +65,7 @@ class TrainingRun:
             while not self.trainer.finished:
                 self._epoch(log)
         self._average_best_epochs()
-        self._score()
+        measure(self.output, self.validation)
 
     def _epoch(self, log: TrainingLog | None) -> None:
         trainer, started, critical = self.trainer, time.monotonic(), self.trainer.critical
@@ -133,25 +132,8 @@ class TrainingRun:
             self._write_checkpoint(weights, averaged_epochs=epochs)
 
     def _write_checkpoint(self, weights: dict[str, Tensor], **lineage: object) -> None:
-        """Put trained weights into a whole captioner and write it; what came of it is said by `_score`."""
+        """Put trained weights into a whole captioner and write it; what came of it is said by `measure`."""
         whole = copy.deepcopy(self.captioner)
         whole.trained_part(self.description.recipe).load_state_dict(weights)
         described = dataclasses.replace(self.description, lineage={**self.description.lineage, **lineage})
         save_checkpoint(self.output, whole.state_dict(), described)
-
-    def _score(self) -> None:
-        """Score and calibrate the checkpoint as it was stored, with its own beam size; write that into it."""
-        captioner, description = load_checkpoint(self.output)
-        validation, beam_size = self.validation, description.recipe.search.beam_size
-        part = captioner.to(validation.device).trained_part(description.recipe).eval()
-        captions = validation.captions(part, beam_size=beam_size)
-        evaluator = Evaluator(validation.split, validation.examples)
-        texts = Captions(texts=validation.texts(captions))
-        statistics = evaluator.statistics(texts)
-        fitted = calibration.fit([one.score for one in captions], statistics)
-        given = dataclasses.replace(texts, confidences=[fitted.confidence(one.score) for one in captions])
-        scores = evaluator.evaluation(
-            given, statistics, beam_size=beam_size, framing=description.preprocessing.framing
-        )
-        described = dataclasses.replace(description, scores=dataclasses.asdict(scores), calibration=fitted)
-        save_checkpoint(self.output, captioner.state_dict(), described)

@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 import torch
 
 from model.batches import FeatureMaps, to_maps
+from model.calibration import Chosen
 from model.captioner import TrainedPart
 from model.config import Recipe
 from model.data import Example
-from model.description import Preprocessing
+from model.description import Preprocessing, log_odds
 from model.images import read_framed
 from model.metrics import cider
 from model.search import Hypothesis, beam_search
@@ -55,6 +57,16 @@ class Validation:
     def texts(self, captions: Sequence[Hypothesis]) -> list[str]:
         """Captions as finished texts."""
         return [finish(self.vocabulary.decode(one.tokens), self.recipe.text) for one in captions]
+
+    def chosen(self, captions: Sequence[Hypothesis]) -> Chosen:
+        """Each word of the captions, with its log-odds and whether it stands in a reference."""
+        used = [set(chain.from_iterable(references)) for references in self._references]
+        words = [
+            (log_odds(probability), self.vocabulary.words[token] in of_photo)
+            for caption, of_photo in zip(captions, used, strict=True)
+            for token, probability in zip(caption.tokens, caption.probabilities, strict=True)
+        ]
+        return Chosen(log_odds=[odds for odds, _ in words], chosen=[was for _, was in words])
 
     def cider(self, part: TrainedPart) -> float:
         """CIDEr-D of greedy captions: the network runs freely, as it will when it captions."""

@@ -21,6 +21,7 @@ from catalog.schema import Severity
 from model.errors import ModelError
 from pictures.decode import open_picture
 from pictures.errors import PictureError
+from worker import redecoding
 from worker.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -35,11 +36,16 @@ READERS = 2  # threads that read and decode the next batch meanwhile
 
 
 def drain(runtime: Runtime, *, seconds: float = DRAIN_FOR) -> bool:
-    """Do chunk after chunk until none waits; True when time ran out first and work may be left."""
+    """Do chunk after chunk until none waits; True when time ran out first and work may be left.
+
+    Somebody looks at the screen until a question is answered, so questions go before the next chunk.
+    """
     deadline = time.monotonic() + seconds
     _catch_up(runtime)
     while time.monotonic() < deadline and not runtime.stopping.is_set():
         try:
+            if redecoding.answer_next(runtime):
+                continue
             with runtime.database.writing() as session:
                 held = chunks.claim(session, worker_id=runtime.worker_id)
             if held is None:

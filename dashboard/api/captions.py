@@ -4,8 +4,10 @@ from typing import Any
 
 from apiflask import APIBlueprint
 
-from catalog import captions
+from catalog import captions, inside
+from catalog.inside import Inside
 from catalog.schema import Caption
+from dashboard.api.redecoding_schemas import InsideOut
 from dashboard.api.schemas import CaptionChangeIn, CaptionOut
 from dashboard.security import viewer
 from dashboard.session import commit, current_session
@@ -18,6 +20,14 @@ blueprint = APIBlueprint("api_captions", __name__, url_prefix="/api/v1/captions"
 def show(caption_id: int) -> Caption:
     """Show a caption."""
     return captions.get(current_session(), caption_id, viewer=viewer())
+
+
+@blueprint.get("/<int:caption_id>/inside")
+@blueprint.output(InsideOut)
+def show_inside(caption_id: int) -> Inside:
+    """Show what the network thought of its words: confidence, doubts, and where it looked before each."""
+    session = current_session()
+    return inside.of_caption(session, captions.get(session, caption_id, viewer=viewer()))
 
 
 @blueprint.patch("/<int:caption_id>")

@@ -11,6 +11,7 @@ from catalog.database import Database, database_clock
 from catalog.schema import (
     ApiToken,
     Caption,
+    CaptionDetail,
     Checkpoint,
     Chunk,
     ChunkState,
@@ -28,6 +29,8 @@ from catalog.schema import (
     Membership,
     Origin,
     Reason,
+    Redecoding,
+    RedecodingKind,
     ReviewState,
     Role,
     Scope,
@@ -84,6 +87,8 @@ ADDRESSES = [
     "/api/v1/items/5/captions",
     "/api/v1/items/1/history?limit=500",
     "/api/v1/checkpoints/reasons?limit=500",
+    "/api/v1/captions/1/inside",
+    "/api/v1/redecodings/1",
     "/api/v1/jobs",
     "/api/v1/jobs/1",
     "/api/v1/jobs/1/failures?limit=500",
@@ -124,6 +129,12 @@ def grow(database: Database, start: int, end: int) -> None:
         session.execute(update(Item).values(review_state=ReviewState.PENDING))
         change = {"item_id": 1, "action": "edited", "version": 1, "reason": Reason.WORDING}
         session.execute(insert(HistoryEntry), [{"id": n, "caption_id": n} | change for n in ids])
+        thought = {"model_text": "A boat.", "score": -1.0, "alternatives": []}
+        thought |= {"tokens": ["a", "boat"], "token_probabilities": [0.9, 0.5]}
+        session.execute(insert(CaptionDetail), [{"caption_id": number} | thought for number in ids])
+        question = {"user_id": 1, "kind": RedecodingKind.CONTINUATION, "question": {"prefix": "A"}}
+        asked = {"item_id": 1, "checkpoint_id": 1} | question
+        session.execute(insert(Redecoding), [{"id": number} | asked for number in ids])
         job = {"kind": JobKind.CAPTION, "collection_id": 1, "checkpoint_id": 1, "options": {"mode": "fill"}}
         at_work = {"state": JobState.RUNNING, "running_since": 1.0, "failed": 1}
         session.execute(insert(Job), [{"id": number} | job | at_work for number in ids])

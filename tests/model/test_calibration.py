@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from model.calibration import certainty, fit
-from model.description import Calibration
+from model.calibration import Chosen, certainty, fit, fit_words, word_error
+from model.description import Calibration, log_odds
 from model.errors import ModelError
 from model.metrics import Scorer, chosen_words_of_each, tokenized
 from model.tokenizer import ptb_words
@@ -86,3 +86,36 @@ def test_the_calibration_error_is_the_distance_between_confidence_and_share() ->
     assert certainty([0.9] * 20, rows).calibration_error == 0.4
     assert certainty([0.3] * 10 + [0.7] * 10, rows).calibration_error == 0.2
     assert certainty([0.4, 0.8], rows[:2]).calibration_error == 0.2
+
+
+def test_a_fit_of_words_finds_the_curve_that_they_were_drawn_from() -> None:
+    random = torch.Generator().manual_seed(5)
+    odds = 6 * torch.rand(20_000, generator=random) - 3
+    chosen = torch.rand(len(odds), generator=random) < torch.sigmoid(0.5 * odds + 0.4)
+    found = fit_words(Chosen(log_odds=odds.tolist(), chosen=chosen.tolist()))
+    assert found.slope == pytest.approx(0.5, abs=0.05)
+    assert found.bias == pytest.approx(0.4, abs=0.05)
+
+
+def test_fitted_words_are_nearer_to_the_truth_than_what_the_network_says_on_words_that_were_not_seen() -> (
+    None
+):
+    random = torch.Generator().manual_seed(6)
+    odds = 8 * torch.rand(4000, generator=random) - 2
+    chosen = (torch.rand(len(odds), generator=random) < torch.sigmoid(0.3 * odds)).tolist()
+    half = len(chosen) // 2
+    found = fit_words(Chosen(log_odds=odds[:half].tolist(), chosen=chosen[:half]))
+    raw = word_error(torch.sigmoid(odds[half:]).tolist(), chosen[half:])
+    fitted = word_error([found.confidence(one) for one in odds[half:].tolist()], chosen[half:])
+    assert fitted < 0.04 < 0.1 < raw
+
+
+def test_words_that_are_all_right_get_usable_numbers() -> None:
+    found = fit_words(Chosen(log_odds=[log_odds(1.0), log_odds(0.4)], chosen=[True, True]))
+    assert 0.8 < found.confidence(log_odds(0.9)) < 1
+
+
+def test_no_probability_is_beyond_log_odds() -> None:
+    assert log_odds(0.5) == 0
+    assert log_odds(0.0) == pytest.approx(-log_odds(1.0))
+    assert -20 < log_odds(0.0) < -10

@@ -130,6 +130,7 @@ def test_a_newer_format_is_refused(folder: Path, edit: Callable[[str, Any], None
         ("calibration", {"slope": 1.0}),
         ("calibration", {"slope": 1.0, "bias": 1.0, "third": 1.0}),
         ("calibration", []),
+        ("word_calibration", {"slope": -1.0, "bias": 1.0}),
     ],
 )
 def test_values_out_of_bounds_are_refused(
@@ -142,13 +143,18 @@ def test_values_out_of_bounds_are_refused(
 
 def test_a_calibration_is_kept_and_may_be_missing(folder: Path, tmp_path: Path) -> None:
     captioner, description = load_checkpoint(folder)
-    assert description.calibration is None
-    calibrated = dataclasses.replace(description, calibration=Calibration(slope=1.5, bias=-0.25))
+    assert (description.calibration, description.word_calibration) == (None, None)
+    calibrated = dataclasses.replace(
+        description,
+        calibration=Calibration(slope=1.5, bias=-0.25),
+        word_calibration=Calibration(slope=0.5, bias=0.25),
+    )
     saved = save_checkpoint(tmp_path / "copy", captioner.state_dict(), calibrated)
     assert read_description(tmp_path / "copy") == saved
     assert saved.calibration == calibrated.calibration
+    assert saved.word_calibration == calibrated.word_calibration
     content = json.loads((folder / "checkpoint.json").read_text())
-    del content["calibration"]
+    del content["calibration"], content["word_calibration"]
     (folder / "checkpoint.json").write_text(json.dumps(content))
     assert read_description(folder) == description
 

@@ -177,10 +177,11 @@ def test_the_best_epochs_are_averaged_and_kept_if_that_is_better(run: Run, tmp_p
     assert ("averaged_epochs" in described.lineage) == ("not better" not in said)
 
 
-def test_a_checkpoint_knows_how_far_to_trust_its_scores(run: Run) -> None:
-    calibration = run().calibration
-    assert calibration is not None
-    assert 0 < calibration.confidence(-2.0) < calibration.confidence(-0.1) < 1
+def test_a_checkpoint_knows_how_far_to_trust_its_scores_and_its_words(run: Run) -> None:
+    described = run()
+    for calibration in (described.calibration, described.word_calibration):
+        assert calibration is not None
+        assert 0 < calibration.confidence(-2.0) < calibration.confidence(-0.1) < 1
 
 
 def test_listed_words_are_known_however_rare(run: Run, tmp_path: Path) -> None:
