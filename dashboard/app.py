@@ -13,6 +13,7 @@ from dashboard import (
     collections,
     duplicates,
     errors,
+    guidelines,
     headers,
     health,
     imports,
@@ -40,7 +41,19 @@ from dashboard.api import tus
 from dashboard.api import workers as api_workers
 
 MAX_REQUEST = 64 << 20  # bytes; parts of uploads are read as they come, whatever their length
-PAGES = (collections, duplicates, items, jobs, imports, checkpoints, people, tokens, login_link, health)
+PAGES = (
+    collections,
+    guidelines,
+    duplicates,
+    items,
+    jobs,
+    imports,
+    checkpoints,
+    people,
+    tokens,
+    login_link,
+    health,
+)
 API = (
     api_collections,
     api_imports,

@@ -7,9 +7,11 @@ from typing import Any
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
-from catalog import checkpoints
+from catalog import reasons
+from catalog.reasons import Counted
 from catalog.schema import Checkpoint
 from dashboard.paging import wanted_place
+from dashboard.security import viewer
 from dashboard.session import current_session
 
 blueprint = Blueprint("checkpoints", __name__)
@@ -17,9 +19,10 @@ blueprint = Blueprint("checkpoints", __name__)
 
 @dataclass(frozen=True)
 class Shown:
-    """A checkpoint with its scores, and what they were measured on."""
+    """A checkpoint with its scores, what they were measured on, and what people found wrong."""
 
     checkpoint: Checkpoint
+    counted: Counted
     scores: dict[str, float]
     conditions: dict[str, str]
     words: int
@@ -27,16 +30,18 @@ class Shown:
 
 @blueprint.get("/checkpoints")
 def index() -> ResponseReturnValue:
-    found = checkpoints.newest(current_session(), after=wanted_place())
-    shown = [_shown(checkpoint) for checkpoint in found.rows]
+    found = reasons.per_checkpoint(current_session(), viewer(), after=wanted_place())
+    shown = [_shown(counted) for counted in found.rows]
     return render_template("checkpoints.html", listing=shown, after=found.after)
 
 
-def _shown(checkpoint: Checkpoint) -> Shown:
+def _shown(counted: Counted) -> Shown:
+    checkpoint = counted.checkpoint
     measured = checkpoint.description.get("scores", {})
     scores = measured.get("scores", measured)
     return Shown(
         checkpoint=checkpoint,
+        counted=counted,
         scores={name: value for name, value in scores.items() if isinstance(value, float)},
         conditions=_conditions(measured),
         words=len(checkpoint.description.get("vocabulary", ())),

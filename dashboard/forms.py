@@ -3,6 +3,7 @@
 from flask_wtf import FlaskForm
 from wtforms import (
     BooleanField,
+    HiddenField,
     IntegerField,
     PasswordField,
     RadioField,
@@ -15,6 +16,7 @@ from wtforms.validators import DataRequired, InputRequired, Length, NumberRange
 
 from catalog.accounts import NAME_LENGTH, PASSWORD_LENGTH
 from catalog.errors import InvalidInput
+from catalog.guidelines import GUIDELINES_LENGTH
 from catalog.jobs import PRIORITIES
 from catalog.schema import Role, Scope
 from catalog.tokens import NAME_LENGTH as TOKEN_NAME_LENGTH
@@ -45,6 +47,19 @@ class Form(FlaskForm):
 class CollectionForm(Form):
     name = StringField("Name", [DataRequired("Give the collection a name."), Length(max=255)])
     guidelines = TextAreaField("Guidelines for reviewers", [Length(max=20_000)])
+
+
+class GuidelinesForm(Form):
+    guidelines = TextAreaField(
+        "Guidelines for reviewers",
+        [Length(max=GUIDELINES_LENGTH)],
+        description="What a good caption of this collection says, and what it leaves out.",
+    )
+    avoid = TextAreaField(
+        "Words to avoid",
+        description="A word or a few words a line. Reviewers see a hint when a caption has one of them.",
+    )
+    seen = HiddenField()
 
 
 class CaptionJobForm(Form):

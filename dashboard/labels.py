@@ -5,7 +5,7 @@ from datetime import datetime
 from flask import Flask
 
 from catalog import pace
-from catalog.schema import CaptionState, JobState, Origin, ReviewState, Severity
+from catalog.schema import CaptionState, JobState, Origin, Reason, ReviewState, Severity
 
 ORIGINS = {
     Origin.MODEL: ("AI", "ai", "written by the model, nobody has checked it"),
@@ -45,4 +45,5 @@ def init_app(app: Flask) -> None:
         JOB_STATES=JOB_STATES,
         SEVERITIES=SEVERITIES,
         REVIEW_STATES=list(ReviewState),
+        REASONS=list(Reason),
     )

@@ -5,7 +5,7 @@ from typing import Any
 from apiflask import APIBlueprint
 from flask import Response
 
-from catalog import collections, item_lists
+from catalog import collections, guidelines, item_lists
 from catalog.collections import Summary
 from catalog.filters import ItemFilter
 from catalog.ingest import FileReport, remove_blobs
@@ -14,6 +14,7 @@ from dashboard.api.schemas import (
     CollectionIn,
     CollectionOut,
     ExportQuery,
+    GuidelinesIn,
     ItemsOut,
     ItemsQuery,
     PageQuery,
@@ -55,6 +56,18 @@ def show(collection_id: int) -> Summary:
     """Show a collection with its number of items by review state."""
     session = current_session()
     return collections.summary(session, collections.get(session, collection_id, viewer=viewer()))
+
+
+@blueprint.patch("/<int:collection_id>")
+@blueprint.input(GuidelinesIn)
+@blueprint.output(CollectionOut)
+def change(collection_id: int, json_data: dict[str, str]) -> Summary:
+    """Change a collection's guidelines, its words to avoid, or both. For its members."""
+    session = current_session()
+    collection = collections.get(session, collection_id, viewer=viewer())
+    guidelines.write(session, collection, **json_data)
+    commit()
+    return collections.summary(session, collection)
 
 
 @blueprint.delete("/<int:collection_id>")

@@ -21,6 +21,7 @@ from apiflask.validators import Length, OneOf, Range
 from catalog.captions import TEXT_LENGTH
 from catalog.exports import FORMATS
 from catalog.filters import LONGEST_WORD, MOST_IDS, NOBODY
+from catalog.guidelines import GUIDELINES_LENGTH
 from catalog.item_lists import PAGE_SIZE, Order
 from catalog.near_duplicates import GROUPS_AT_A_TIME
 from catalog.pages import PAGE_SIZE as PAGE
@@ -46,13 +47,19 @@ class PageQuery(Schema):
 
 class CollectionIn(Schema):
     name = String(required=True, validate=Length(1, 255))
-    guidelines = String(load_default="", validate=Length(max=20_000))
+    guidelines = String(load_default="", validate=Length(max=GUIDELINES_LENGTH))
+
+
+class GuidelinesIn(Schema):
+    guidelines = String(validate=Length(max=GUIDELINES_LENGTH))
+    avoid = String(metadata={"description": "Words that captions should not have, a line each."})
 
 
 class CollectionOut(Schema):
     id = Integer(attribute="collection.id")
     name = String(attribute="collection.name")
     guidelines = String(attribute="collection.guidelines")
+    avoid = String(attribute="collection.avoid")
     created_at = DateTime(attribute="collection.created_at")
     total = Integer()
     states = Dict(keys=String(), values=Integer(), metadata={"description": "Items by review state."})

@@ -7,6 +7,7 @@ const page = document.querySelector("[data-review]");
 const status = page.querySelector("[data-status]");
 let lastDraft = Promise.resolve();
 
+document.addEventListener("recaption:changed", () => location.reload());
 for (const form of page.querySelectorAll("form.caption")) attend(form);
 document.querySelector(".caption textarea")?.focus({ preventScroll: true });
 if (/Mac|iPhone|iPad/.test(navigator.platform)) page.querySelectorAll("kbd").forEach((key) => { key.textContent = "⌘ ↵"; });

@@ -51,6 +51,7 @@ ADDRESSES = [
     "/collections/1?state=pending",
     "/collections/1?q=boat",
     "/collections/1?q=boat&state=pending&after=5",
+    "/collections/1/guidelines",
     "/collections/1/members",
     "/collections/1/members?after=105",
     "/collections/1/duplicates",
