@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 PERIOD = 5.0  # seconds between two looks for what another process left behind
 LEASE = 30.0  # seconds
-ITEMS = 500  # a step; the longer one takes, the longer reviewers wait
+ITEMS = 250  # a step; the longer one takes, the longer reviewers wait
 AHEAD = 20_000  # items that are looked up at a time
 THINKING = 1.0  # seconds for the texts of one step, which nobody waits for
 

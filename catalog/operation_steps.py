@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, func, insert, select, update
+from sqlalchemy import Select, and_, bindparam, insert, select, update
 from sqlalchemy.orm import Session, aliased
 
 from catalog import spot_checks
@@ -122,11 +122,17 @@ def _worded(operation: Operation, row: Any, text: str) -> Change:
 def _restorations(session: Session, undone: Operation, item_ids: Sequence[int]) -> tuple[list[Change], int]:
     """Captions as they were before, and how many were changed since."""
     entry, before = aliased(HistoryEntry), aliased(HistoryEntry)
-    # Who decided it before is told by the entry of the version that it had then.
-    earlier = and_(
-        before.item_id == entry.item_id,
-        before.caption_id == entry.caption_id,
-        before.version == entry.version - 1,
+    # Who decided it before is told by the first entry of the version that it had then.
+    author = (
+        select(before.user_id)
+        .where(
+            before.item_id == entry.item_id,
+            before.caption_id == entry.caption_id,
+            before.version == entry.version - 1,
+        )
+        .order_by(before.id)
+        .limit(1)
+        .scalar_subquery()
     )
     query = (
         select(
@@ -135,12 +141,10 @@ def _restorations(session: Session, undone: Operation, item_ids: Sequence[int]) 
             entry.text_before,
             entry.state_before,
             entry.origin_before,
-            func.max(before.user_id).label("author_id"),
+            author.label("author_id"),
         )
         .join(entry, and_(entry.caption_id == Caption.id, entry.item_id == Caption.item_id))
-        .outerjoin(before, earlier)
         .where(entry.operation_id == undone.id, entry.item_id.in_(item_ids))
-        .group_by(Caption.id, entry.id)
         .order_by(Caption.id)
     )
     rows: Sequence[Any] = session.execute(query).all()

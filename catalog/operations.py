@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
-from catalog import collections, spot_checks
+from catalog import assignment, collections, spot_checks
 from catalog.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from catalog.filters import NOBODY, ItemFilter
 from catalog.pages import PAGE_SIZE, Listing, listing
@@ -167,16 +167,7 @@ def _checked(
     if kind in TEXT_KINDS:
         text_change(kind, said)
     if kind is OperationKind.ASSIGN:
-        said["assignee_id"] = _assignee(session, collection, said.get("assignee") or "")
+        name = said.get("assignee") or ""
+        to = None if name == NOBODY else assignment.assignee(session, collection, name)
+        said["assignee_id"] = to.id if to else None
     return said
-
-
-def _assignee(session: Session, collection: Collection, name: str) -> int | None:
-    """The id behind a user's name, None for NOBODY. Raises InvalidInput for others than members."""
-    if name == NOBODY:
-        return None
-    user = session.scalar(select(User).where(User.name == name, User.active))
-    may_see = select(Collection.id).where(Collection.id == collection.id, collections.visible_to(user))
-    if user is None or not session.scalar(may_see):
-        raise InvalidInput(f"nobody called {name[:60]!r} may see this collection; choose one of its members")
-    return user.id

@@ -9,6 +9,7 @@ from catalog import reconciler
 from catalog.periodic import Periodic
 from catalog.settings import Settings, load_settings
 from dashboard import (
+    bulk,
     checkpoints,
     collections,
     duplicates,
@@ -25,6 +26,7 @@ from dashboard import (
     security,
     services,
     session,
+    spot_checks,
     tokens,
 )
 from dashboard.api import captions as api_captions
@@ -34,8 +36,10 @@ from dashboard.api import duplicates as api_duplicates
 from dashboard.api import imports as api_imports
 from dashboard.api import items as api_items
 from dashboard.api import jobs as api_jobs
+from dashboard.api import operations as api_operations
 from dashboard.api import queue as api_queue
 from dashboard.api import redecodings as api_redecodings
+from dashboard.api import spot_checks as api_spot_checks
 from dashboard.api import troubles as api_troubles
 from dashboard.api import tus
 from dashboard.api import workers as api_workers
@@ -44,6 +48,8 @@ MAX_REQUEST = 64 << 20  # bytes; parts of uploads are read as they come, whateve
 PAGES = (
     collections,
     guidelines,
+    bulk,
+    spot_checks,
     duplicates,
     items,
     jobs,
@@ -59,6 +65,8 @@ API = (
     api_imports,
     tus,
     api_duplicates,
+    api_operations,
+    api_spot_checks,
     api_items,
     api_captions,
     api_queue,
@@ -71,7 +79,8 @@ API = (
 
 
 def create_app(settings: Settings | None = None, *, reconcile: bool = True) -> APIFlask:
-    """The dashboard. `reconcile` starts the threads that wake workers and import what was uploaded."""
+    """The dashboard. `reconcile` starts the threads that wake workers, import what was uploaded and carry
+    bulk operations on."""
     settings = settings or load_settings()
     app = APIFlask(
         __name__,
@@ -95,4 +104,5 @@ def create_app(settings: Settings | None = None, *, reconcile: bool = True) -> A
         turn = partial(reconciler.reconcile, opened.database, opened.queue)
         Periodic("reconciler", turn, period=reconciler.PERIOD).start()
         opened.importer.start()
+        opened.operator.start()
     return app

@@ -1,11 +1,23 @@
 """The words and colours under which pages show states, origins and times."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from flask import Flask
 
 from catalog import pace
-from catalog.schema import CaptionState, JobState, Origin, Reason, ReviewState, Severity
+from catalog.filters import NOBODY
+from catalog.schema import (
+    CaptionState,
+    JobState,
+    Operation,
+    OperationKind,
+    OperationState,
+    Origin,
+    Reason,
+    ReviewState,
+    Severity,
+)
 
 ORIGINS = {
     Origin.MODEL: ("AI", "ai", "written by the model, nobody has checked it"),
@@ -31,6 +43,57 @@ JOB_STATES = {
 SEVERITIES = {Severity.INFO: "uncaptioned", Severity.WARNING: "pending", Severity.ERROR: "rejected"}
 
 
+# What a filter asks for, as people say it.
+FILTER_WORDS = {
+    "state": "in the state {}",
+    "q": "whose captions say “{}”",
+    "origin": "with a caption of the origin {}",
+    "kind": "with a text of the kind {}",
+    "language": "with a text in {}",
+    "checkpoint": "captioned by {}",
+    "reviewer": "decided by {}",
+    "since": "changed since {}",
+    "until": "changed until {}",
+    "above": "with a confidence of {} at least",
+    "below": "with a confidence below {}",
+    "path": "with “{}” in the file name",
+    "assignee": "assigned to {}",
+    "flagged": "flagged: {}",
+}
+OPERATION_STATES = {
+    OperationState.RUNNING: "pending",
+    OperationState.DONE: "accepted",
+    OperationState.FAILED: "rejected",
+}
+
+
+def filter_in_words(words: Mapping[str, str]) -> str:
+    """What a filter, given by the words of an address, finds: `photos in the state pending, flagged: yes`."""
+    named = len(words["ids"].split(",")) if "ids" in words else 0
+    photos = f"{named:,} ticked {'photo' if named == 1 else 'photos'}" if named else "photos"
+    nobody = {"assignee": "assigned to nobody"} if words.get("assignee") == NOBODY else {}
+    asked = [(FILTER_WORDS | nobody)[name].format(words[name]) for name in FILTER_WORDS if name in words]
+    return " ".join([photos, ", ".join(asked)]).strip() if named or asked else "all photos"
+
+
+def operation_in_words(operation: Operation) -> str:
+    """What an operation does: `Replace “dog” by “cat”`."""
+    said = operation.options
+    match operation.kind:
+        case OperationKind.REPLACE:
+            what = "the pattern " if said.get("pattern") else ""
+            return f"Replace {what}“{said['find']}” by “{said.get('put', '')}”"
+        case OperationKind.PREPEND | OperationKind.APPEND:
+            where = "before" if operation.kind is OperationKind.PREPEND else "behind"
+            return f"Put “{said['text']}” {where} captions"
+        case OperationKind.ASSIGN:
+            return f"Assign to {said['assignee']}" if said["assignee_id"] else "Assign to nobody"
+        case OperationKind.UNDO:
+            return f"Undo operation {operation.undoes_id}"
+        case kind:
+            return f"{kind.capitalize()} captions that wait"
+
+
 def moment(when: datetime | None) -> str:
     """A time for people, in UTC; `static/times.js` turns it into local time."""
     return when.strftime("%Y-%m-%d %H:%M UTC") if when else ""
@@ -39,7 +102,10 @@ def moment(when: datetime | None) -> str:
 def init_app(app: Flask) -> None:
     app.add_template_filter(moment)
     app.add_template_filter(pace.in_words, "pace")
+    app.add_template_filter(filter_in_words, "in_words")
+    app.add_template_filter(operation_in_words)
     app.jinja_env.globals.update(
+        OPERATION_STATES=OPERATION_STATES,
         ORIGINS=ORIGINS,
         CAPTION_STATES=CAPTION_STATES,
         JOB_STATES=JOB_STATES,

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from catalog.blobs import BlobStore, open_blobs
 from catalog.database import Database
 from catalog.imports.importer import Importer
+from catalog.operation_runner import Operator
 from catalog.queue import Queue
 from catalog.settings import Settings
 from catalog.troubles import Trouble, troubles
@@ -24,6 +25,7 @@ class Services:
     blobs: BlobStore
     queue: Queue
     importer: Importer
+    operator: Operator
 
     def troubles(self, session: Session) -> list[Trouble]:
         """What keeps jobs from going on."""
@@ -39,6 +41,7 @@ def attach(app: Flask, settings: Settings) -> Services:
         blobs=blobs,
         queue=Queue(settings),
         importer=Importer(database, blobs, staging=settings.cache, max_pixels=settings.max_pixels),
+        operator=Operator(database),
     )
     app.extensions[EXTENSION] = services
     return services

@@ -328,7 +328,7 @@ def test_items_are_assigned_and_given_back(database: Database, collection: int) 
     with database.reading() as session:
         found = session.scalars(select(Item.assignee_id).order_by(Item.position)).all()
     assert found == [cyd, bob, *[None] * 7, cyd]
-    with pytest.raises(InvalidInput, match="nobody called 'eve'"):
+    with pytest.raises(InvalidInput, match="'eve' is no member"):
         begin(database, collection, OperationKind.ASSIGN, assignee="eve")
 
 

@@ -27,6 +27,9 @@ from catalog.schema import (
     JobKind,
     JobState,
     Membership,
+    Operation,
+    OperationKind,
+    OperationState,
     Origin,
     Reason,
     Redecoding,
@@ -34,6 +37,7 @@ from catalog.schema import (
     ReviewState,
     Role,
     Scope,
+    SpotCheck,
     Upload,
     User,
     Worker,
@@ -57,6 +61,12 @@ ADDRESSES = [
     "/collections/1/duplicates",
     "/collections/1/review?state=pending",
     "/collections/1/review?q=boat",
+    "/collections/1/bulk",
+    "/collections/1/bulk?operation=replace&find=boat&put=ship&preview=y",
+    "/collections/1/operations",
+    "/collections/1/operations?after=5",
+    "/operations/1/undo",
+    "/spot-checks/1",
     "/collections/1/delete",
     "/items/5",
     "/items/5?state=pending",
@@ -80,6 +90,9 @@ ADDRESSES = [
     "/api/v1/collections/1/items?limit=500",
     "/api/v1/collections/1/items?q=boat&limit=500",
     "/api/v1/collections/1/duplicates?limit=500",
+    "/api/v1/collections/1/operations?limit=500",
+    "/api/v1/operations/1",
+    "/api/v1/spot-checks/1",
     "/imports/5000",
     "/imports/5000?files=all&after=5",
     "/api/v1/imports/5000/files?limit=500",
@@ -161,6 +174,15 @@ def grow(database: Database, start: int, end: int) -> None:
         session.execute(insert(ImportedFile), [{"id": number} | report for number in ids])
         upload = {"job_id": IMPORT, "path": "a.jpg", "length": 1, "expires_at": utc_now()}
         session.execute(insert(Upload), [{"id": number, "key": f"{number:032}"} | upload for number in ids])
+        check = {
+            "collection_id": 1,
+            "filter": {},
+            "total": 1,
+            "captions": [{"id": 1, "item_id": 1, "text": "A"}],
+        }
+        session.execute(insert(SpotCheck), [{"id": number} | check for number in ids])
+        bulk = {"collection_id": 1, "user_id": 1, "kind": OperationKind.ACCEPT, "state": OperationState.DONE}
+        session.execute(insert(Operation), [{"id": n, "spot_check_id": n} | bulk for n in ids])
         session.execute(insert(JobItem), [{"item_id": number} | failed for number in ids])
 
 
