@@ -1,6 +1,7 @@
 """Assignment: whose work an item is. The queue gives what is assigned to somebody to nobody else."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
@@ -12,14 +13,23 @@ from catalog.schema import Collection, Item, Membership, Role, User
 MOST_NAMED = 200
 
 
-def assign(session: Session, item: Item, name: str | None) -> None:
-    """Make an item the work of the user of that name; None makes it nobody's.
+@dataclass(frozen=True)
+class Assigned:
+    """Whose work an item is, by name, beside the names of those who could have it."""
+
+    name: str | None
+    candidates: Sequence[str]
+
+
+def assign(session: Session, item: Item, name: str | None) -> User | None:
+    """Make an item the work of the user of that name, who is returned; None makes it nobody's.
 
     Raises InvalidInput as `assignee` does.
     """
     user = assignee(session, item.collection, name) if name else None
     items.lock(session, item.id)
     item.assignee_id = user.id if user else None
+    return user
 
 
 def assignee(session: Session, collection: Collection, name: str) -> User:
@@ -34,14 +44,11 @@ def assignee(session: Session, collection: Collection, name: str) -> User:
     return user
 
 
-def assignee_of(session: Session, item: Item) -> User | None:
-    return session.get(User, item.assignee_id) if item.assignee_id else None
-
-
-def candidates(session: Session, collection: Collection) -> Sequence[str]:
-    """The names of those to whom its items can be assigned: the first MOST_NAMED."""
-    names = select(User.name).where(_may_review(collection)).order_by(func.lower(User.name), User.id)
-    return session.scalars(names.limit(MOST_NAMED)).all()
+def assigned(session: Session, item: Item) -> Assigned:
+    """Whose work the item is, and the first MOST_NAMED of those to whom it can be assigned."""
+    names = select(User.name).where(_may_review(item.collection)).order_by(func.lower(User.name), User.id)
+    user = session.get(User, item.assignee_id) if item.assignee_id else None
+    return Assigned(user.name if user else None, session.scalars(names.limit(MOST_NAMED)).all())
 
 
 def _may_review(collection: Collection) -> ColumnElement[bool]:

@@ -66,8 +66,6 @@ def release(item_id: int) -> str:
 @blueprint.output(AssigneeOut)
 def assign(item_id: int, json_data: dict[str, Any]) -> dict[str, Any]:
     """Make an item somebody's work, or nobody's. The queue gives it to nobody else then."""
-    session, item = current_session(), asked_for(item_id)
-    assignment.assign(session, item, json_data["name"])
+    user = assignment.assign(current_session(), asked_for(item_id), json_data["name"])
     commit()
-    user = assignment.assignee_of(session, item)
     return {"name": user.name if user else None}
