@@ -23,6 +23,7 @@ from dashboard import (
     labels,
     login_link,
     people,
+    reviewers,
     security,
     services,
     session,
@@ -37,6 +38,8 @@ from dashboard.api import imports as api_imports
 from dashboard.api import items as api_items
 from dashboard.api import jobs as api_jobs
 from dashboard.api import operations as api_operations
+
+from dashboard.api import progress as api_progress
 from dashboard.api import queue as api_queue
 from dashboard.api import redecodings as api_redecodings
 from dashboard.api import spot_checks as api_spot_checks
@@ -50,12 +53,16 @@ PAGES = (
     guidelines,
     bulk,
     spot_checks,
+
+
     duplicates,
     items,
     jobs,
     imports,
     checkpoints,
     people,
+
+    reviewers,
     tokens,
     login_link,
     health,
@@ -72,6 +79,8 @@ API = (
     api_queue,
     api_decisions,
     api_redecodings,
+
+    api_progress,
     api_jobs,
     api_workers,
     api_troubles,

@@ -32,6 +32,16 @@ def addresses(page: Page, photo: Callable[..., Path], tmp_path: Path) -> list[st
     parts = [f"{collection}/{part}" for part in ("members", "guidelines", "delete")]
     return [collection, *parts, item, page.url, *overview]
 
+    return [
+        collection,
+        f"{collection}/members",
+        f"{collection}/progress",
+        f"{collection}/delete",
+        item,
+        page.url,
+        *overview,
+    ]
+
 
 def test_no_page_scrolls_sideways_on_a_phone(
     new_page: Callable[..., Page], addresses: list[str], complaints: list[str]

@@ -67,6 +67,9 @@ ADDRESSES = [
     "/collections/1/operations?after=5",
     "/operations/1/undo",
     "/spot-checks/1",
+
+    "/collections/1/progress",
+    "/collections/1/progress?after=105",
     "/collections/1/delete",
     "/items/5",
     "/items/5?state=pending",
@@ -93,6 +96,9 @@ ADDRESSES = [
     "/api/v1/collections/1/operations?limit=500",
     "/api/v1/operations/1",
     "/api/v1/spot-checks/1",
+
+    "/api/v1/collections/1/progress",
+    "/api/v1/collections/1/progress/mine",
     "/imports/5000",
     "/imports/5000?files=all&after=5",
     "/api/v1/imports/5000/files?limit=500",
@@ -149,6 +155,9 @@ def grow(database: Database, start: int, end: int) -> None:
         question = {"user_id": 1, "kind": RedecodingKind.CONTINUATION, "question": {"prefix": "A"}}
         asked = {"item_id": 1, "checkpoint_id": 1} | question
         session.execute(insert(Redecoding), [{"id": number} | asked for number in ids])
+
+        change = {"item_id": 1, "caption_id": 1, "action": "edited", "version": 1}
+        session.execute(insert(HistoryEntry), [{"id": n, "user_id": 100 + n} | change for n in ids])
         job = {"kind": JobKind.CAPTION, "collection_id": 1, "checkpoint_id": 1, "options": {"mode": "fill"}}
         at_work = {"state": JobState.RUNNING, "running_since": 1.0, "failed": 1}
         session.execute(insert(Job), [{"id": number} | job | at_work for number in ids])

@@ -122,3 +122,27 @@ def test_words_that_say_nothing_are_refused(admin: Visitor, collection: int) -> 
     for query in ("order=best", "state=good", "above=2"):
         answer = admin.call("POST", f"/collections/{collection}/queue/next?{query}", json={})
         assert answer.status_code == 422, query
+
+
+def test_progress_is_told_to_the_page_and_to_programs(
+    admin: Visitor, member: Visitor, collection: int, ids: list[int]
+) -> None:
+    for visitor, item_id in ((admin, ids[0]), (member, ids[1])):
+        (held,) = visitor.call("GET", f"/items/{item_id}/captions").json
+        change = {"version": 1, "state": "accepted"}
+        assert visitor.call("PATCH", f"/captions/{held['caption']['id']}", json=change).status_code == 200
+    told = admin.call("GET", f"/collections/{collection}/progress").json
+    assert (told["left"], told["decisions"]["total"]) == (1, 2)
+    assert [one["name"] for one in told["reviewers"]] == ["ada", "bob"]
+    mine = member.call("GET", f"/collections/{collection}/progress/mine").json
+    assert mine == {"today": 1, "speed": {"median_seconds": None, "photos_an_hour": None}}
+    page = member.get(f"/collections/{collection}/progress").text
+    assert "bob <small" in page
+    assert "ada" not in page
+    assert "1 photo waits for review" in page
+
+
+def test_progress_of_a_collection_of_others_is_not_there(reviewer: Visitor, collection: int) -> None:
+    assert reviewer.get(f"/collections/{collection}/progress").status_code == 404
+    for address in ("progress", "progress/mine"):
+        assert reviewer.call("GET", f"/collections/{collection}/{address}").status_code == 404
