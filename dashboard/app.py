@@ -55,13 +55,13 @@ PAGES = (
     spot_checks,
 
 
+
     duplicates,
     items,
     jobs,
     imports,
     checkpoints,
     people,
-
     reviewers,
     tokens,
     login_link,
@@ -79,7 +79,6 @@ API = (
     api_queue,
     api_decisions,
     api_redecodings,
-
     api_progress,
     api_jobs,
     api_workers,

@@ -29,18 +29,8 @@ def addresses(page: Page, photo: Callable[..., Path], tmp_path: Path) -> list[st
     page.get_by_role("button", name="Start").click()
     page.wait_for_url("**/jobs/*")
     overview = ["/", "/jobs", "/checkpoints", "/people", "/tokens", "/nowhere"]
-    parts = [f"{collection}/{part}" for part in ("members", "guidelines", "delete")]
+    parts = [f"{collection}/{part}" for part in ("members", "guidelines", "progress", "delete")]
     return [collection, *parts, item, page.url, *overview]
-
-    return [
-        collection,
-        f"{collection}/members",
-        f"{collection}/progress",
-        f"{collection}/delete",
-        item,
-        page.url,
-        *overview,
-    ]
 
 
 def test_no_page_scrolls_sideways_on_a_phone(

@@ -56,7 +56,7 @@ def room(session: Session, filled: Filled, new_user: Callable[..., User]) -> Col
     """
     bob = new_user(session, "bob")
     for name in ("Harbour", "Lake"):
-        collection_id, ids, checkpoint_id = filled(session, COUNT, name)
+        _, ids, checkpoint_id = filled(session, COUNT, name)
         for number, item_id in enumerate(ids[:-1]):
             caption = Caption(
                 item_id=item_id,

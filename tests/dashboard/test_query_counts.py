@@ -148,16 +148,15 @@ def grow(database: Database, start: int, end: int) -> None:
         session.execute(insert(Caption), captions)
         session.execute(update(Item).values(review_state=ReviewState.PENDING))
         change = {"item_id": 1, "action": "edited", "version": 1, "reason": Reason.WORDING}
-        session.execute(insert(HistoryEntry), [{"id": n, "caption_id": n} | change for n in ids])
+        session.execute(
+            insert(HistoryEntry), [{"id": n, "caption_id": n, "user_id": 100 + n} | change for n in ids]
+        )
         thought = {"model_text": "A boat.", "score": -1.0, "alternatives": []}
         thought |= {"tokens": ["a", "boat"], "token_probabilities": [0.9, 0.5]}
         session.execute(insert(CaptionDetail), [{"caption_id": number} | thought for number in ids])
         question = {"user_id": 1, "kind": RedecodingKind.CONTINUATION, "question": {"prefix": "A"}}
         asked = {"item_id": 1, "checkpoint_id": 1} | question
         session.execute(insert(Redecoding), [{"id": number} | asked for number in ids])
-
-        change = {"item_id": 1, "caption_id": 1, "action": "edited", "version": 1}
-        session.execute(insert(HistoryEntry), [{"id": n, "user_id": 100 + n} | change for n in ids])
         job = {"kind": JobKind.CAPTION, "collection_id": 1, "checkpoint_id": 1, "options": {"mode": "fill"}}
         at_work = {"state": JobState.RUNNING, "running_since": 1.0, "failed": 1}
         session.execute(insert(Job), [{"id": number} | job | at_work for number in ids])
