@@ -45,10 +45,15 @@ def assignee(session: Session, collection: Collection, name: str) -> User:
 
 
 def assigned(session: Session, item: Item) -> Assigned:
-    """Whose work the item is, and the first MOST_NAMED of those to whom it can be assigned."""
-    names = select(User.name).where(_may_review(item.collection)).order_by(func.lower(User.name), User.id)
+    """Whose work the item is, beside those to whom it can be assigned."""
     user = session.get(User, item.assignee_id) if item.assignee_id else None
-    return Assigned(user.name if user else None, session.scalars(names.limit(MOST_NAMED)).all())
+    return Assigned(user.name if user else None, candidates(session, item.collection))
+
+
+def candidates(session: Session, collection: Collection) -> Sequence[str]:
+    """The names of those to whom items of the collection can be assigned: the first MOST_NAMED."""
+    names = select(User.name).where(_may_review(collection)).order_by(func.lower(User.name), User.id)
+    return session.scalars(names.limit(MOST_NAMED)).all()
 
 
 def _may_review(collection: Collection) -> ColumnElement[bool]:

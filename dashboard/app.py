@@ -38,7 +38,6 @@ from dashboard.api import imports as api_imports
 from dashboard.api import items as api_items
 from dashboard.api import jobs as api_jobs
 from dashboard.api import operations as api_operations
-
 from dashboard.api import progress as api_progress
 from dashboard.api import queue as api_queue
 from dashboard.api import redecodings as api_redecodings
@@ -53,9 +52,6 @@ PAGES = (
     guidelines,
     bulk,
     spot_checks,
-
-
-
     duplicates,
     items,
     jobs,

@@ -67,7 +67,6 @@ ADDRESSES = [
     "/collections/1/operations?after=5",
     "/operations/1/undo",
     "/spot-checks/1",
-
     "/collections/1/progress",
     "/collections/1/progress?after=105",
     "/collections/1/delete",
@@ -96,7 +95,6 @@ ADDRESSES = [
     "/api/v1/collections/1/operations?limit=500",
     "/api/v1/operations/1",
     "/api/v1/spot-checks/1",
-
     "/api/v1/collections/1/progress",
     "/api/v1/collections/1/progress/mine",
     "/imports/5000",
