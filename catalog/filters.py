@@ -211,7 +211,8 @@ def _read_flag(name: str, word: str) -> bool:
     return word == "yes"
 
 
-def _read_ids(name: str, word: str) -> tuple[int, ...]:
+def read_ids(name: str, word: str) -> tuple[int, ...]:
+    """Numbers of items with commas between, in ascending order. Raises InvalidInput, and names the word."""
     parts = word.split(",")
     if len(parts) > MOST_IDS:
         raise InvalidInput(f"{name} lists {len(parts)} items; give {MOST_IDS} at most, or filter for them")
@@ -234,6 +235,6 @@ READERS: dict[str, Callable[[str, str], Any]] = {
     "above": _read_share,
     "below": _read_share,
     "flagged": _read_flag,
-    "ids": _read_ids,
+    "ids": read_ids,
     **dict.fromkeys(("q", "language", "checkpoint", "reviewer", "path", "assignee"), _read_text),
 }

@@ -28,12 +28,14 @@ from dashboard import (
     services,
     session,
     spot_checks,
+    tiles,
     tokens,
 )
 from dashboard.api import captions as api_captions
 from dashboard.api import collections as api_collections
 from dashboard.api import decisions as api_decisions
 from dashboard.api import duplicates as api_duplicates
+from dashboard.api import grid as api_grid
 from dashboard.api import imports as api_imports
 from dashboard.api import items as api_items
 from dashboard.api import jobs as api_jobs
@@ -52,6 +54,7 @@ PAGES = (
     guidelines,
     bulk,
     spot_checks,
+    tiles,
     duplicates,
     items,
     jobs,
@@ -70,6 +73,7 @@ API = (
     api_duplicates,
     api_operations,
     api_spot_checks,
+    api_grid,
     api_items,
     api_captions,
     api_queue,

@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 from catalog import accounts, checkpoints, collections, item_lists, jobs, review_queue
 from catalog.ingest import remove_blobs
 from catalog.schema import Collection
+from dashboard.chips import chips
 from dashboard.downloads import export_response
 from dashboard.forms import CaptionJobForm, CollectionForm, Form, MemberForm
 from dashboard.paging import wanted_place
@@ -46,14 +47,23 @@ def show(collection_id: int) -> ResponseReturnValue:
     session, collection = current_session(), asked_for(collection_id)
     latest = jobs.recent(session, viewer=viewer(), collection=collection, limit=1)
     wanted, order = wanted_filter(), wanted_order()
+    place = wanted_place()
+    page = item_lists.page(session, collection, wanted, order=order, after=place)
     return render_template(
         "collection.html",
         collection=collection,
         summary=collections.summary(session, collection),
-        page=item_lists.page(session, collection, wanted, order=order, after=wanted_place()),
+        page=page,
+        place=place,
+        drafts=item_lists.drafts(session, page.items, viewer()),
         filter=wanted,
+        order=order,
         words=wanted_words(),
+        wanted_words=wanted_words,
+        chips=chips(wanted),
         hits=item_lists.hits(session, collection, wanted),
+        checkpoints=checkpoints.newest(session).rows,
+        people=collections.members(session, collection).rows,
         job=next(filter(is_unfinished, latest.rows), None),
         job_form=CaptionJobForm(),
     )

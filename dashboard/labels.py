@@ -6,8 +6,10 @@ from datetime import datetime
 from flask import Flask
 
 from catalog import pace
-from catalog.filters import NOBODY
+from catalog.filters import MOST_IDS, NOBODY
+from catalog.item_lists import Order
 from catalog.schema import (
+    CaptionKind,
     CaptionState,
     JobState,
     Operation,
@@ -32,6 +34,14 @@ CAPTION_STATES = {
     CaptionState.ACCEPTED: ("accepted", "accepted"),
     CaptionState.REJECTED: ("rejected", "rejected"),
 }
+ORDERS = {
+    Order.IMPORT: "as imported",
+    Order.NEWEST: "newest first",
+    Order.UNCERTAIN: "least certain first",
+    Order.RANDOM: "at random",
+    Order.NAME: "by file name",
+}
+KINDS = {CaptionKind.CAPTION: "caption", CaptionKind.ALT: "alt text", CaptionKind.DESCRIPTION: "description"}
 JOB_STATES = {
     JobState.QUEUED: "pending",
     JobState.RUNNING: "pending",
@@ -108,8 +118,11 @@ def init_app(app: Flask) -> None:
         OPERATION_STATES=OPERATION_STATES,
         ORIGINS=ORIGINS,
         CAPTION_STATES=CAPTION_STATES,
+        ORDERS=ORDERS,
+        KINDS=KINDS,
         JOB_STATES=JOB_STATES,
         SEVERITIES=SEVERITIES,
         REVIEW_STATES=list(ReviewState),
         REASONS=list(Reason),
+        MOST_IDS=MOST_IDS,
     )

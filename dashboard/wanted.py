@@ -3,7 +3,7 @@
 from flask import request
 
 from catalog.errors import InvalidInput
-from catalog.filters import ItemFilter
+from catalog.filters import ItemFilter, read_ids
 from catalog.item_lists import Order
 
 
@@ -20,7 +20,13 @@ def wanted_order() -> Order:
     return Order(word)
 
 
-def wanted_words() -> dict[str, str]:
-    """The filter and the order as words for other addresses."""
+def wanted_words(*without: str) -> dict[str, str]:
+    """The filter and the order as words for other addresses, but for those that are not to be asked again."""
     order = wanted_order()
-    return wanted_filter().words() | ({} if order is Order.IMPORT else {"order": order.value})
+    words = wanted_filter().words() | ({} if order is Order.IMPORT else {"order": order.value})
+    return {name: word for name, word in words.items() if name not in without}
+
+
+def wanted_tiles() -> tuple[int, ...]:
+    """The ids of the items that the address asks to draw, whatever its filter says."""
+    return read_ids("show", request.args.get("show", ""))

@@ -1,4 +1,4 @@
-"""Make the small JPEG of a picture that captioning and previews use."""
+"""Make the small JPEG of a picture that captioning and previews use, and the smaller one of grids."""
 
 from io import BytesIO
 
@@ -29,6 +29,14 @@ def rendition(pixels: Pixels, *, longest: int = 1024, quality: int = 80) -> byte
         image = _scaled_down(image, round(max(image.size) * _SIDE_STEP))
         encoded = _jpeg(image, quality)
     return encoded
+
+
+def thumbnail(rendition: bytes, *, longest: int = 320, quality: int = 75) -> bytes:
+    """Encode a rendition of ours again for a tile, at most `longest` pixels on its longest side."""
+    with Image.open(BytesIO(rendition), formats=["JPEG"]) as image:
+        # JPEG halves its sides while it decodes, which costs a fraction of decoding all of it.
+        image.draft("RGB", (longest, longest))
+        return _jpeg(_scaled_down(image.convert("RGB"), longest), quality)
 
 
 def _scaled_down(image: Image.Image, longest: int) -> Image.Image:

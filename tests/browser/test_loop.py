@@ -202,13 +202,16 @@ def test_dropped_photos_are_uploaded(page: Page, photo: Callable[..., Path], tmp
     expect(page.locator(".tile")).to_have_count(1)
 
 
-def test_a_collection_is_drawn_page_by_page(page: Page, photo: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_collection_of_more_than_a_page_is_drawn_as_a_whole(
+    page: Page, photo: Callable[..., Path], tmp_path: Path
+) -> None:
     new_collection(page, "Pages")
     upload(page, [photo(tmp_path / f"{number:02}.jpg", number, (16, 16)) for number in range(65)])
-    expect(page.locator(".tile")).to_have_count(60)
-    page.get_by_role("link", name="Load more").click()
-    expect(page.locator(".tile")).to_have_count(65)
+    expect(page.get_by_role("grid", name="Photos")).to_be_visible()
     expect(page.get_by_role("link", name="Load more")).to_have_count(0)
+    page.locator(".tile").first.focus()
+    page.keyboard.press("End")
+    expect(page.locator(":focus")).to_have_attribute("data-path", "64.jpg")
 
 
 def test_a_refused_form_stays_where_it_is_and_says_why(page: Page, complaints: list[str]) -> None:
