@@ -157,7 +157,7 @@ def reorder(session: Session, item: Item, caption_ids: Sequence[int], user: User
         caption.position = now
         if before != now:
             was = history.before(caption)
-            history.append(session, caption, action=f"place {before} to {now}", was=was, user=user)
+            history.append(session, caption, action=f"{history.MOVED}{before} to {now}", was=was, user=user)
     session.flush()
 
 

@@ -22,12 +22,14 @@ from catalog.schema import (
 WITH_PICTURE = "rejected with the picture"
 REOPENED = "reopened with the picture"
 TAKEN_BACK = "took back"
+MOVED = "place "
 SENTENCES = {
+    "written": "wrote it",
     WITH_PICTURE: "rejected it with the picture",
     REOPENED: "reopened it with the picture",
     TAKEN_BACK: "took back its last change",
 }
-DESCRIBING = ("language ", "kind ", "place ")
+DESCRIBING = ("language ", "kind ", MOVED)
 
 
 @dataclass(frozen=True)

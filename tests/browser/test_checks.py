@@ -1,6 +1,9 @@
 """Quality checks as one types: what they find, what they leave in peace, and how they are told."""
 
+import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ from playwright.sync_api import Page, expect
 
 from catalog import captions, collections, guidelines, item_lists
 from catalog.schema import CaptionState, Collection
+from dashboard.demo import photos_of
 from tests.serving import Server
 
 MODEL_CARD = Path(__file__).parents[2] / "docs" / "model-card.md"
@@ -89,6 +93,17 @@ def test_the_captions_of_the_starter_have_no_hint(page: Page) -> None:
     card = MODEL_CARD.read_text(encoding="utf-8")
     texts = re.findall(r"^\| `[^`|]+` \| (.+) \|$", card.partition("## Twenty captions")[2], re.MULTILINE)
     assert len(texts) == 20
+    page.goto("/")
+    assert dict(zip(texts, problems(page, texts), strict=True)) == {text: [] for text in texts}
+
+
+def test_what_the_starter_writes_for_the_sample_photos_has_no_hint(page: Page, tmp_path: Path) -> None:
+    samples = [str(one.source) for one in photos_of(None).files]
+    command = [str(Path(sys.executable).with_name("recaption")), "caption", *samples]
+    subprocess.run([*command, "--output", str(tmp_path / "said.jsonl")], check=True)
+    lines = (tmp_path / "said.jsonl").read_text(encoding="utf-8").splitlines()
+    texts = [json.loads(line)["caption"] for line in lines]
+    assert len(texts) == len(samples) > 0
     page.goto("/")
     assert dict(zip(texts, problems(page, texts), strict=True)) == {text: [] for text in texts}
 

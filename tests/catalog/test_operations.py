@@ -196,6 +196,23 @@ def test_days_later_one_undo_brings_everything_back(database: Database, collecti
         take_back(database, undo_id)
 
 
+def test_who_only_put_captions_in_order_is_not_taken_for_who_decided_them(
+    database: Database, collection: int
+) -> None:
+    with database.writing() as session:
+        bob, cyd = (accounts.by_name(session, name) for name in ("bob", "cyd"))
+        item = session.scalars(select(Item).order_by(Item.id)).first()
+        assert item
+        (held,) = captions.of_item(session, item)
+        captions.revise(session, held.caption, version=1, user=bob, text="A dog of Bob's.")
+        other = captions.write(session, item, text="A cat.", user=bob)
+        captions.reorder(session, item, [other.id, held.caption.id], cyd)
+    before = everything(database)
+    take_back(database, done(database, collection, OperationKind.REPLACE, find="dog", put="cat"))
+    run_all(database)
+    assert everything(database) == before
+
+
 def test_what_was_changed_since_stays_and_is_counted(database: Database, collection: int) -> None:
     operation_id = done(database, collection, OperationKind.REPLACE, find="dog", put="cat")
     with database.writing() as session:
