@@ -126,7 +126,8 @@ function attempt(ask) {
 function attend(form) {
   const region = form.querySelector("[data-checks]");
   const box = form.querySelector("textarea");
-  if (!region || !box) return;
+  if (!region || !box || region.dataset.attended) return;
+  region.dataset.attended = "yes";
   const said = linesOf(region.dataset.avoid ?? "");
   let timer;
   const check = () => {

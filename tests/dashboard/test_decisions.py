@@ -1,7 +1,10 @@
 """Decisions through the API: orders, whole pictures, the way back, and why."""
 
 import pytest
+from sqlalchemy import update
 
+from catalog.database import Database
+from catalog.schema import HistoryEntry, Operation, OperationKind
 from tests.dashboard.conftest import MODEL_TEXT
 from tests.dashboard.visitor import Visitor
 
@@ -94,6 +97,22 @@ def test_a_reason_follows_with_one_key_and_is_counted(admin: Visitor, caption: i
     admin.call("POST", f"/captions/{caption}/reason", json={"reason": None})
     assert admin.call("GET", "/checkpoints/reasons").json[0]["reasons"] == {}
     assert admin.call("POST", f"/captions/{caption}/reason", json={"reason": "mood"}).status_code == 422
+
+
+def test_the_page_leads_from_a_change_in_bulk_to_its_operation(
+    admin: Visitor, database: Database, item: int, caption: int, collection: int
+) -> None:
+    with database.writing() as session:
+        options = {"find": "dog", "put": "cat"}
+        operation = Operation(collection_id=collection, kind=OperationKind.REPLACE, options=options)
+        session.add(operation)
+        session.flush()
+        session.execute(update(HistoryEntry).values(operation_id=operation.id))
+    page = admin.get(f"/items/{item}").text
+    assert "in bulk (replace 1)" in page
+    address = f"/collections/{collection}/operations?after=2"
+    assert f'href="{address}"' in page
+    assert admin.get(address).status_code == 200
 
 
 def test_a_stranger_decides_nothing(
