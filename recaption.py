@@ -30,6 +30,10 @@ COMMANDS = {
     "restore": ("catalog.commands:restore_command", "Fill an empty installation from a backup."),
     "doctor": ("catalog.commands:doctor_command", "Look for damage, and repair it."),
     "export": ("catalog.commands:export_command", "Write the captions of a collection to files."),
+    "write-back": (
+        "catalog.write_back_command:write_back_command",
+        "Write captions beside originals that were left where they are.",
+    ),
     "migrate": ("catalog.commands:migrate_command", "Create the database or bring it to this release."),
     "user": ("catalog.account_commands:user_group", "Add users."),
     "token": ("catalog.account_commands:token_group", "Make, list and revoke tokens for the REST API."),

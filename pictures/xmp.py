@@ -53,11 +53,16 @@ def properties_of(packet: bytes) -> Properties:
     if len(packet) > MAX_BYTES:
         raise UnreadableXmp(f"is {len(packet):,} bytes long; the limit is {MAX_BYTES:,}")
     try:
-        return _gathered(packet if packet.startswith(_UTF16) else packet.strip(b"\0\t\r\n "))
+        return _gathered(trimmed(packet))
     except DefusedXmlException as error:
         raise UnreadableXmp("declares a document type, which XMP has no use for; save it anew") from error
     except (ParseError, ValueError, LookupError) as error:
         raise error if isinstance(error, UnreadableXmp) else UnreadableXmp(f"is no XML: {error}") from error
+
+
+def trimmed(packet: bytes) -> bytes:
+    """The packet without the padding around it."""
+    return packet if packet.startswith(_UTF16) else packet.strip(b"\0\t\r\n ")
 
 
 def _gathered(packet: bytes) -> Properties:
