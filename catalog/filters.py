@@ -4,7 +4,7 @@ A filter is written in the words of an address, so that whoever has the address 
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
@@ -99,13 +99,22 @@ class ItemFilter:
             asked.append(exists().where(Caption.item_id == Item.id, *of_caption))
         return asked
 
-    def of_item(self, session: Session, collection: Collection) -> list[ColumnElement[bool]]:
-        """What the rows of Item have to fulfil, but for what is asked of their captions."""
+    def of_item(
+        self, session: Session, collection: Collection, *, among: Sequence[int] = ()
+    ) -> list[ColumnElement[bool]]:
+        """What the rows of Item have to fulfil, but for what is asked of their captions.
+
+        With `among` no others than these items are looked at.
+        """
         asked: list[ColumnElement[bool]] = [Item.collection_id == collection.id]
+        between = (min(among), max(among)) if among else None
+        if among:
+            # A sum is in no index: the few items are found by their ids, not by their collection.
+            asked = [Item.collection_id + 0 == collection.id, Item.id.in_(among)]
         if self.state:
             asked.append(Item.review_state == self.state)
         if self.q:
-            asked.append(Search(collection, self.q).condition(session))
+            asked.append(Search(collection, self.q).condition(session, between=between))
         if self.path:
             asked.append(_in_path(self.path))
         if self.flagged is not None:

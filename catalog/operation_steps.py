@@ -72,8 +72,8 @@ def items_ahead(session: Session, operation: Operation, limit: int) -> list[int]
 
 def texts_of(session: Session, operation: Operation, item_ids: Sequence[int]) -> list[tuple[int, str]]:
     """The texts that an operation is to change, each behind its item's id, in the order of these."""
-    query = selected(session, operation).captions(session).with_only_columns(Caption.item_id, Caption.text)
-    rows = session.execute(query.where(Caption.item_id.in_(item_ids)).order_by(Caption.item_id))
+    query = selected(session, operation).captions(session, among=item_ids)
+    rows = session.execute(query.with_only_columns(Caption.item_id, Caption.text).order_by(Caption.item_id))
     return [(item_id, text) for item_id, text in rows]
 
 
@@ -96,8 +96,8 @@ def _changes(
     session: Session, operation: Operation, item_ids: Sequence[int], change: TextChange | None
 ) -> tuple[list[Change], int]:
     """The changes that still fit, and how many captions cannot be changed."""
-    query = selected(session, operation).captions(session).with_only_columns(*COLUMNS)
-    query = query.where(Caption.item_id.in_(item_ids)).order_by(Caption.id)
+    fitting = selected(session, operation).captions(session, among=item_ids)
+    query: Any = fitting.with_only_columns(*COLUMNS).order_by(Caption.id)
     if operation.spot_check_id:
         check = session.get_one(SpotCheck, operation.spot_check_id)
         query = query.where(spot_checks.covered(check), Caption.id.not_in(spot_checks.wrong_ids(check)))

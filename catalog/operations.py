@@ -1,4 +1,4 @@
-"""Bulk operations: one thing done to many captions or items, started here, and undone as one.
+"""Bulk operations: one thing done to many captions or items, prepared here, and undone as one.
 
 `catalog.operation_runner` does them, step by step.
 """
@@ -49,7 +49,7 @@ class Line:
         )
 
 
-def start(
+def prepare(
     session: Session,
     collection: Collection,
     *,
@@ -59,10 +59,11 @@ def start(
     user: User,
     spot_check_id: int | None = None,
 ) -> Operation:
-    """Begin an operation on all that the filter finds; wake the runner once it is committed.
+    """An operation on all that the filter finds: add it to a session that writes, and wake the operator.
 
-    Accepting more than ticked items takes a spot check. Raises InvalidInput for options that say nothing,
-    Conflict where there is nothing to do or the spot check is no good.
+    This only reads, for counting takes a while. Accepting more than ticked items takes a spot check.
+    Raises InvalidInput for options that say nothing, Conflict where there is nothing to do or the spot check
+    is no good.
     """
     said = _checked(session, collection, kind, options)
     wanted = selection(collection, filter, kind, said)
@@ -75,7 +76,7 @@ def start(
         extent = wanted.extent(session, *([spot_checks.covered(check)] if check else []))
     if not extent.total:
         raise Conflict("there is nothing left to do here: the selection holds nothing that this would change")
-    operation = Operation(
+    return Operation(
         collection_id=collection.id,
         user_id=user.id,
         kind=kind,
@@ -85,13 +86,10 @@ def start(
         total=extent.total,
         last_item_id=extent.last_item_id,
     )
-    session.add(operation)
-    session.flush()
-    return operation
 
 
 def undo(session: Session, operation: Operation, *, user: User) -> Operation:
-    """Begin to take an operation back, whenever that was; wake the runner once it is committed.
+    """Begin to take an operation back, whenever that was; wake the operator once it is committed.
 
     Captions that were changed since stay as they are. Raises NotAllowed for somebody else's, Conflict for
     one that still runs, was undone, or is an undo itself.

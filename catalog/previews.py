@@ -58,7 +58,7 @@ def preview(
     options: Mapping[str, Any],
     seconds: float = TIME,
 ) -> Preview:
-    """What the operation would do now. Raises InvalidInput as `operations.start` does."""
+    """What the operation would do now. Raises InvalidInput as `operations.prepare` does."""
     wanted = selection(collection, filter, kind, dict(options))
     if kind is OperationKind.ASSIGN:
         total = wanted.item_extent(session).total

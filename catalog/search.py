@@ -25,6 +25,7 @@ PREFIX_SIZE = 4  # letters: the longest beginnings of words that the PostgreSQL 
 NOTHING = "'/nothing'"  # a lexeme that no row has
 
 SQLITE_HITS = "SELECT rowid AS item_id FROM item_texts WHERE item_texts MATCH :query"
+SQLITE_BETWEEN = " AND rowid BETWEEN :first AND :last"
 SQLITE_PAGE = f"{SQLITE_HITS} AND rowid > :after ORDER BY rowid LIMIT :limit"
 SQLITE_BACKWARDS = f"{SQLITE_HITS} AND rowid < :before ORDER BY rowid DESC LIMIT :limit"
 SQLITE_COUNT = f"SELECT count(*) FROM ({SQLITE_HITS} LIMIT :limit)"
@@ -42,6 +43,7 @@ SELECT item_id FROM {blocks} AS block (number), LATERAL (
 POSTGRESQL_UNORDERED = "SELECT item_id FROM item_texts WHERE {terms} {rest}"
 # Joined with nothing, the column is none that GIN knows: it would look up every word with this beginning.
 POSTGRESQL_REST = "AND (words || CAST('' AS tsvector)) @@ CAST(:rest AS tsquery)"
+POSTGRESQL_BETWEEN = " AND item_id BETWEEN :first AND :last"
 POSTGRESQL_PAGE = {
     "blocks": f"generate_series(CAST(:after AS bigint) / 16384, {POSTGRESQL_LAST})",
     "place": "AND item_id > :after ORDER BY item_id + 0",
@@ -77,13 +79,19 @@ class Search:
         """The last hits before an item, nearest first."""
         return self._ids(session, SQLITE_BACKWARDS, POSTGRESQL_BACKWARDS, before=item_id, limit=limit)
 
-    def condition(self, session: Session) -> ColumnElement[bool]:
-        """The condition under which a row of Item is a hit, for queries that ask for more than a text."""
+    def condition(self, session: Session, *, between: tuple[int, int] | None = None) -> ColumnElement[bool]:
+        """The condition under which a row of Item is a hit, for queries that ask for more than a text.
+
+        Where ids lie `between` two of them, those two included, no other rows are looked at.
+        """
+        place = dict(zip(("first", "last"), between or (), strict=False))
         if _is_sqlite(session):
-            found = text(SQLITE_HITS).bindparams(query=self._sqlite_query())
+            rest = SQLITE_BETWEEN if place else ""
+            found = text(SQLITE_HITS + rest).bindparams(query=self._sqlite_query(), **place)
         else:
             wanted, query = self._asked(session)
-            found = text(POSTGRESQL_UNORDERED.format(**wanted)).bindparams(**query)
+            rest = POSTGRESQL_BETWEEN if place else ""
+            found = text(POSTGRESQL_UNORDERED.format(**wanted) + rest).bindparams(**query, **place)
         return Item.id.in_(found.columns(item_id=Identity).subquery().select())
 
     def count(self, session: Session) -> int:

@@ -1,5 +1,6 @@
 """What a bulk operation is about: the captions, or the items, of a filter that its kind can change."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,10 +44,14 @@ class Selection:
         """What rows of Caption have to fulfil."""
         return [Caption.state.in_(self.states), Caption.kind == self.kind, *self.filter.of_caption()]
 
-    def captions(self, session: Session) -> Select[Any]:
-        """The query for the ids of captions, to be given other columns and more conditions."""
+    def captions(self, session: Session, *, among: Sequence[int] = ()) -> Select[Any]:
+        """The query for the ids of captions, to be given other columns and more conditions.
+
+        With `among` it is about the captions of these items only.
+        """
+        of_item = self.filter.of_item(session, self.collection, among=among)
         query = select(Caption.id).join(Item, Item.id == Caption.item_id)
-        return query.where(*self.filter.of_item(session, self.collection), *self.of_caption())
+        return query.where(*of_item, *self.of_caption())
 
     def extent(self, session: Session, *more: ColumnElement[bool]) -> Extent:
         """How many captions these are; `more` are further conditions on them."""

@@ -37,9 +37,10 @@ class ErrorRate:
 
 
 def draw(session: Session, collection: Collection, filter: ItemFilter, *, user: User) -> SpotCheck:
-    """Draw captions at random among those that accepting the filter would accept.
+    """Captions drawn at random among those that accepting the filter would accept: add it to a session that
+    writes.
 
-    Raises Conflict where there are none.
+    This only reads, for drawing takes a while. Raises Conflict where there are none.
     """
     drawn_at = utc_now()
     wanted = selection(collection, filter, OperationKind.ACCEPT, {})
@@ -48,17 +49,15 @@ def draw(session: Session, collection: Collection, filter: ItemFilter, *, user: 
         raise Conflict("no caption of this selection waits for review; there is nothing to check")
     columns = (Caption.id, Caption.item_id, Caption.version, Caption.text)
     sample = wanted.captions(session).with_only_columns(*columns).order_by(func.random()).limit(SAMPLE)
-    check = SpotCheck(
+    return SpotCheck(
         collection_id=collection.id,
         user_id=user.id,
         filter=filter.words(),
         total=total,
         captions=[dict(row._mapping) for row in session.execute(sample)],
         created_at=drawn_at,
+        verdicts={},
     )
-    session.add(check)
-    session.flush()
-    return check
 
 
 def get(session: Session, check_id: int, *, viewer: User | None) -> SpotCheck:

@@ -1,12 +1,12 @@
-"""What people do with bulk operations, on pages and through the API."""
+"""What people do with bulk operations and spot checks, on pages and through the API."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from catalog import collections, operations
+from catalog import collections, operations, spot_checks
 from catalog.filters import ItemFilter
 from catalog.operations import Line
-from catalog.schema import OperationKind
+from catalog.schema import OperationKind, SpotCheck
 from dashboard.security import viewer
 from dashboard.services import services
 from dashboard.session import commit, current_session
@@ -21,17 +21,30 @@ def started(
     spot_check_id: int | None,
 ) -> Line:
     """Start an operation and wake the operator."""
-    session = current_session()
-    operation = operations.start(
-        session,
-        collections.get(session, collection_id, viewer=viewer()),
-        kind=kind,
-        filter=filter,
-        options=options,
-        user=viewer(),
-        spot_check_id=spot_check_id,
-    )
+    # Others may write while this counts.
+    with services().database.reading() as session:
+        operation = operations.prepare(
+            session,
+            collections.get(session, collection_id, viewer=viewer()),
+            kind=kind,
+            filter=filter,
+            options=options,
+            user=viewer(),
+            spot_check_id=spot_check_id,
+        )
+    current_session().add(operation)
+    current_session().flush()
     return _begun(operation.id)
+
+
+def drawn(collection_id: int, filter: ItemFilter) -> SpotCheck:
+    """Draw a spot check."""
+    with services().database.reading() as session:
+        collection = collections.get(session, collection_id, viewer=viewer())
+        check = spot_checks.draw(session, collection, filter, user=viewer())
+    current_session().add(check)
+    commit()
+    return check
 
 
 def undone(operation_id: int) -> Line:

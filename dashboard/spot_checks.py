@@ -8,8 +8,8 @@ from flask.typing import ResponseReturnValue
 from catalog import collections, spot_checks
 from catalog.filters import ItemFilter
 from catalog.schema import SpotCheck
-from dashboard.collections import asked_for
 from dashboard.forms import Form
+from dashboard.operation_changes import drawn
 from dashboard.security import viewer
 from dashboard.session import commit, current_session
 
@@ -19,9 +19,7 @@ blueprint = Blueprint("spot_checks", __name__)
 @blueprint.post("/collections/<int:collection_id>/spot-checks")
 def draw(collection_id: int) -> ResponseReturnValue:
     Form().require_valid()
-    filter = ItemFilter.read(request.form)
-    check = spot_checks.draw(current_session(), asked_for(collection_id), filter, user=viewer())
-    commit()
+    check = drawn(collection_id, ItemFilter.read(request.form))
     return redirect(url_for(".show", check_id=check.id), 303)
 
 

@@ -4,10 +4,11 @@ from typing import Any
 
 from apiflask import APIBlueprint
 
-from catalog import collections, spot_checks
+from catalog import spot_checks
 from catalog.filters import ItemFilter
 from catalog.schema import SpotCheck
 from dashboard.api.operation_schemas import SpotCheckIn, SpotCheckOut, VerdictIn
+from dashboard.operation_changes import drawn
 from dashboard.security import viewer
 from dashboard.session import commit, current_session
 
@@ -27,11 +28,7 @@ def told(check: SpotCheck) -> dict[str, Any]:
 @blueprint.output(SpotCheckOut, status_code=201)
 def draw(collection_id: int, json_data: dict[str, Any]) -> dict[str, Any]:
     """Draw 20 captions at random among those that accepting the filter would accept; fewer are all drawn."""
-    session = current_session()
-    collection = collections.get(session, collection_id, viewer=viewer())
-    check = spot_checks.draw(session, collection, ItemFilter.read(json_data["filter"]), user=viewer())
-    commit()
-    return told(check)
+    return told(drawn(collection_id, ItemFilter.read(json_data["filter"])))
 
 
 @blueprint.get("/spot-checks/<int:check_id>")

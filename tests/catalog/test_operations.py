@@ -94,10 +94,12 @@ def begin(
         check = None
         if kind is OperationKind.ACCEPT and not filter.ids:
             check = spot_checks.draw(session, collection, filter, user=user)
+            session.add(check)
+            session.flush()
             for one in check.captions:
                 spot_checks.judge(session, check, one["id"], right=True, user=user)
             spot_checks.finish(session, check, user=user)
-        return operations.start(
+        operation = operations.prepare(
             session,
             collection,
             kind=kind,
@@ -105,7 +107,10 @@ def begin(
             options=options,
             user=user,
             spot_check_id=check.id if check else None,
-        ).id
+        )
+        session.add(operation)
+        session.flush()
+        return operation.id
 
 
 def take_back(database: Database, operation_id: int, who: str = "bob") -> int:

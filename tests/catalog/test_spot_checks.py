@@ -56,7 +56,9 @@ def draw(
 ) -> SpotCheck:
     with database.writing() as session:
         user = accounts.by_name(session, who)
-        return spot_checks.draw(session, session.get_one(Collection, collection_id), filter, user=user)
+        check = spot_checks.draw(session, session.get_one(Collection, collection_id), filter, user=user)
+        session.add(check)
+    return check
 
 
 def judge(
@@ -81,7 +83,7 @@ def accept(
     who: str = "bob",
 ) -> Operation:
     with database.writing() as session:
-        operation = operations.start(
+        operation = operations.prepare(
             session,
             session.get_one(Collection, collection_id),
             kind=OperationKind.ACCEPT,
@@ -90,6 +92,7 @@ def accept(
             user=accounts.by_name(session, who),
             spot_check_id=check.id if check else None,
         )
+        session.add(operation)
     run_all(database)
     return operation
 
