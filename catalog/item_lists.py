@@ -24,7 +24,7 @@ from catalog.schema import (
 from catalog.search import Search
 
 PAGE_SIZE = 60
-MOST_IDS = 100_000  # at a time
+MOST_AT_ONCE = 100_000  # ids
 
 
 class Order(StrEnum):
@@ -102,7 +102,7 @@ def ids(
     *,
     order: Order = Order.IMPORT,
     after: int | None = None,
-    limit: int = MOST_IDS,
+    limit: int = MOST_AT_ONCE,
 ) -> Ids:
     """The ids of what `page` lists, in the same order, for grids that know all their places."""
     found: Sequence[int]

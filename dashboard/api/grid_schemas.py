@@ -4,14 +4,14 @@ from apiflask import Schema
 from apiflask.fields import Enum, Integer, String
 from apiflask.validators import Range
 
-from catalog.item_lists import MOST_IDS, Order
+from catalog.item_lists import MOST_AT_ONCE, Order
 from dashboard.api.schemas import FilterQuery
 
 
 class IdsQuery(FilterQuery):
     order = Enum(Order, by_value=True, load_default=Order.IMPORT)
     after = Integer(load_default=None, metadata={"description": "Continue behind this item."})
-    limit = Integer(load_default=MOST_IDS, validate=Range(1, MOST_IDS))
+    limit = Integer(load_default=MOST_AT_ONCE, validate=Range(1, MOST_AT_ONCE))
 
 
 class IdsOut(Schema):

@@ -24,7 +24,7 @@ async function begin() {
   tiles = new Tiles(grid.dataset.tiles, drawn, dress);
   ticks = new Ticks(grid, found.total, { ids, onChange: () => { paint(); remember(); } });
   drawn.forEach(dress);
-  const kept = history.state?.grid ?? { top: fromAddress() };
+  const kept = history.state?.grid ?? fromAddress() ?? (fromReview() || {});
   history.scrollRestoration = "manual";
   active = anchor = indexOf(kept.active ?? kept.top ?? { index: 0 });
   const onSeen = (seen) => tiles.want(seen.map((index) => ids[index]));
@@ -61,11 +61,23 @@ function goOn(after) {
   link.textContent = "Go on behind these";
 }
 
-// Where somebody was: the address or the browser's history says it.
+// Where somebody was: the browser's history, the address, or what this tab remembers says it.
 
 function fromAddress() {
   const named = /^#item-(\d+)$/.exec(location.hash);
-  return named ? { id: Number(named[1]), index: 0, offset: innerHeight / 4 } : undefined;
+  return named && { top: { id: Number(named[1]), index: 0, offset: innerHeight / 4 } };
+}
+
+/** Links that lead back from review know the filter, but not the place. */
+function fromReview() {
+  const from = document.referrer && new URL(document.referrer);
+  return from && from.origin === location.origin && from.pathname.startsWith("/items/") && JSON.parse(sessionStorage.getItem(here()) ?? "null");
+}
+
+function here() {
+  const words = new URLSearchParams(location.search);
+  words.sort();
+  return `grid ${location.pathname}?${words}`;
 }
 
 /** The place of an item, or the one where it was. */
@@ -82,8 +94,9 @@ function keep() {
   clearTimeout(timer);
   const top = rows.place();
   const selected = { ticked: [...ticks.ticked], everything: ticks.everything };
-  const here = { top: { ...top, id: ids[top.index] }, active: { id: ids[active], index: active }, ...selected };
-  history.replaceState({ ...history.state, grid: here }, "");
+  const kept = { top: { ...top, id: ids[top.index] }, active: { id: ids[active], index: active }, ...selected };
+  history.replaceState({ ...history.state, grid: kept }, "");
+  sessionStorage.setItem(here(), JSON.stringify(kept));
 }
 
 // One tile has the focus; Tab leads past the others.

@@ -131,6 +131,11 @@ def test_keys_move_to_both_ends_and_back_from_review_is_the_same_place(page: Pag
     page.go_back()
     expect(page.locator(":focus")).to_have_attribute("data-path", place)
     assert page.evaluate("document.activeElement.getBoundingClientRect().y") == pytest.approx(top, abs=3)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/items/*order=name*")
+    page.get_by_role("navigation", name="Where you are").get_by_role("link").last.click()
+    expect(page.locator(":focus")).to_have_attribute("data-path", place)
+    assert page.evaluate("document.activeElement.getBoundingClientRect().y") == pytest.approx(top, abs=3)
     page.keyboard.press("Home")
     assert focused(page) == "000001.jpg"
     expect(page.locator(":focus")).to_be_in_viewport()
