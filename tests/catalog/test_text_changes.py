@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from catalog import text_changes
 from catalog.errors import InvalidInput
 from catalog.schema import OperationKind
 from catalog.text_changes import OutOfTime, differences, text_change
@@ -87,6 +88,19 @@ def test_a_pattern_that_ran_out_of_time_says_what_to_do() -> None:
     change = text_change(OperationKind.REPLACE, {"find": "(a+)+$", "pattern": True})
     with pytest.raises(OutOfTime, match=r"takes longer than 0.25 s on 'aaa.*simplify it"):
         change("a" * 5_000 + "b")
+
+
+def test_a_busy_machine_blames_no_pattern(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock of the module regex goes on while this thread has to wait for others."""
+    late, replace = iter([TimeoutError, TimeoutError]), text_changes._replaced
+
+    def starved(*options: Any) -> str:
+        for error in late:
+            raise error
+        return replace(*options)
+
+    monkeypatch.setattr(text_changes, "_replaced", starved)
+    assert replaced("A dog.", find="dog", put="cat") == "A cat."
 
 
 def test_differences_name_the_words_that_changed() -> None:

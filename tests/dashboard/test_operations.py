@@ -94,7 +94,8 @@ def test_the_pages_check_accept_and_undo(admin: Visitor, database: Database, add
         judged = {"caption": one["id"], "right": "no" if place == 0 else "yes"}
         assert admin.submit(f"{drawn.location}/verdict", judged).location == drawn.location
     assert (
-        "<strong>1 of 20</strong> was wrong: 5 %, of all probably 1 to 24 %" in admin.get(drawn.location).text
+        "<strong>1 of 20</strong> was wrong: 5&nbsp;%, of all probably 1 to 24&nbsp;%"
+        in admin.get(drawn.location).text
     )
     admin.submit(f"{drawn.location}/finish", {})
     back = admin.get(drawn.location).location
