@@ -144,7 +144,9 @@ def _restorations(session: Session, undone: Operation, item_ids: Sequence[int]) 
             author.label("author_id"),
         )
         .join(entry, and_(entry.caption_id == Caption.id, entry.item_id == Caption.item_id))
-        .where(entry.operation_id == undone.id, entry.item_id.in_(item_ids))
+        # The range leads PostgreSQL along the index, where it would read the whole operation for a list.
+        .where(entry.operation_id == undone.id, entry.item_id.between(min(item_ids), max(item_ids)))
+        .where(entry.item_id.in_(item_ids))
         .order_by(Caption.id)
     )
     rows: Sequence[Any] = session.execute(query).all()

@@ -17,10 +17,9 @@ TEXT_STATES = (CaptionState.CANDIDATE, CaptionState.ACCEPTED)
 
 @dataclass(frozen=True)
 class Extent:
-    """How many captions or items there are to do, on how many items, up to which id of an item."""
+    """How many captions or items there are to do, up to which id of an item."""
 
     total: int
-    items: int
     last_item_id: int
 
 
@@ -55,18 +54,16 @@ class Selection:
 
     def extent(self, session: Session, *more: ColumnElement[bool]) -> Extent:
         """How many captions these are; `more` are further conditions on them."""
-        counted = (func.count(), func.count(Caption.item_id.distinct()), func.max(Caption.item_id))
-        total, items, last = session.execute(
-            self.captions(session).with_only_columns(*counted).where(*more)
-        ).one()
-        return Extent(total=total, items=items, last_item_id=last or 0)
+        counted = (func.count(), func.max(Caption.item_id))
+        total, last = session.execute(self.captions(session).with_only_columns(*counted).where(*more)).one()
+        return Extent(total=total, last_item_id=last or 0)
 
     def item_extent(self, session: Session) -> Extent:
         """How many items these are, whatever captions they have."""
         total, last = session.execute(
             select(func.count(), func.max(Item.id)).where(*self.items(session))
         ).one()
-        return Extent(total=total, items=total, last_item_id=last or 0)
+        return Extent(total=total, last_item_id=last or 0)
 
 
 def selection(
