@@ -88,7 +88,8 @@ export class Rows {
     }
     for (let number = first; number <= last; number++) if (!this.drawn.has(number)) this.insert(number);
     if (!this.drawn.has(kept)) this.insert(kept);
-    this.onSeen(this.placesIn(first, last, Math.max(Math.floor(top / this.height), 0)));
+    const around = this.placesIn(first, last, Math.max(Math.floor(top / this.height), 0));
+    this.onSeen(around.includes(this.kept()) ? around : [...around, ...this.placesIn(kept, kept, kept)]);
   }
 
   /** Whoever has the focus, or writes, keeps the tile wherever the window goes. */
