@@ -74,9 +74,9 @@ def holder(session: Session, item: Item, reviewer: User) -> User | None:
     return session.scalar(held.where(Item.id == item.id, User.id != reviewer.id, _running()))
 
 
-def release(session: Session, item: Item, reviewer: User) -> None:
-    """Let go of an item; what somebody else has leased stays theirs."""
-    mine = update(Item).where(Item.id == item.id, Item.review_lease_user_id == reviewer.id)
+def release(session: Session, item_id: int, reviewer: User) -> None:
+    """Let go of an item; what somebody else has leased, and what was deleted, is left alone."""
+    mine = update(Item).where(Item.id == item_id, Item.review_lease_user_id == reviewer.id)
     session.execute(mine.values(review_lease_user_id=None, review_lease_expires=None))
 
 

@@ -55,8 +55,8 @@ def hold(item_id: int) -> dict[str, Any]:
 @blueprint.delete("/items/<int:item_id>/lease")
 @blueprint.output({}, status_code=204)
 def release(item_id: int) -> str:
-    """Let go of an item; the lease of somebody else stays."""
-    review_queue.release(current_session(), asked_for(item_id), viewer())
+    """Let go of an item. The lease of somebody else stays, and of what is gone there is nothing to let go."""
+    review_queue.release(current_session(), item_id, viewer())
     commit()
     return ""
 

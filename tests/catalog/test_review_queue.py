@@ -163,7 +163,7 @@ def test_what_others_let_go_of_or_left_too_long_comes_round(
 ) -> None:
     assert [bob.next(), bob.next(ids[0])] == ids[:2]
     assert ada.next() == ids[2]
-    review_queue.release(session, bob.item(ids[0]), bob.user)
+    review_queue.release(session, ids[0], bob.user)
     assert ada.next() == ids[0]
     session.execute(update(Item).where(Item.id == ids[1]).values(review_lease_expires=database_clock() - 1))
     assert ada.next(ids[0]) == ids[1]
@@ -197,10 +197,10 @@ def test_whoever_opens_what_another_has_is_told_who_and_takes_nothing(
     other = review_queue.hold(session, item, ada.user)
     assert other is not None
     assert other.name == "Bob"
-    review_queue.release(session, item, ada.user)
+    review_queue.release(session, item.id, ada.user)
     assert review_queue.holder(session, item, ada.user) == bob.user
     assert review_queue.holder(session, item, bob.user) is None
-    review_queue.release(session, item, bob.user)
+    review_queue.release(session, item.id, bob.user)
     assert review_queue.hold(session, item, ada.user) is None
 
 
