@@ -5,7 +5,7 @@ import secrets
 from datetime import timedelta
 
 from argon2 import PasswordHasher
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from catalog.errors import Conflict, InvalidInput, NotFound
@@ -37,6 +37,11 @@ def create_user(session: Session, *, name: str, role: Role, password: str | None
     session.add(user)
     session.flush()
     return user
+
+
+def set_keys(session: Session, user: User, keys: dict[str, str]) -> None:
+    """Keep which keys of the review page the user has changed."""
+    session.execute(update(User).where(User.id == user.id).values(keys=keys))
 
 
 def by_name(session: Session, name: str) -> User:

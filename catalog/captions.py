@@ -171,7 +171,9 @@ def held_at(session: Session, caption: Caption, *, version: int, yours: str | No
     if now is None:
         raise NotFound(f"caption {caption.id} was replaced or deleted meanwhile; reload the page")
     if now.version != version:
-        raise StaleCaption(caption_id=now.id, version=now.version, current=now.text, yours=yours)
+        raise StaleCaption(
+            caption_id=now.id, version=now.version, current=now.text, state=now.state, yours=yours
+        )
     return now
 
 

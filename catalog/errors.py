@@ -24,7 +24,7 @@ class Conflict(CatalogError):
 class StaleCaption(Conflict):
     """Somebody changed the caption first; carries both texts so that none is lost."""
 
-    def __init__(self, *, caption_id: int, version: int, current: str, yours: str | None) -> None:
+    def __init__(self, *, caption_id: int, version: int, current: str, state: str, yours: str | None) -> None:
         super().__init__(
             f"caption {caption_id} was changed by somebody else and is now at version {version}; "
             "compare both texts and save again"
@@ -32,6 +32,7 @@ class StaleCaption(Conflict):
         self.caption_id = caption_id
         self.version = version
         self.current = current
+        self.state = state
         self.yours = yours
 
 

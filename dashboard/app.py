@@ -12,6 +12,7 @@ from dashboard import (
     bulk,
     checkpoints,
     collections,
+    differences,
     duplicates,
     errors,
     guidelines,
@@ -20,6 +21,7 @@ from dashboard import (
     imports,
     items,
     jobs,
+    keys,
     labels,
     login_link,
     people,
@@ -63,6 +65,7 @@ PAGES = (
     people,
     reviewers,
     tokens,
+    keys,
     login_link,
     health,
 )
@@ -101,7 +104,7 @@ def create_app(settings: Settings | None = None, *, reconcile: bool = True) -> A
     app.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST
     app.config["BOOTSTRAP_SERVE_LOCAL"] = True
     opened = services.attach(app, settings)
-    for setup in (headers, session, errors, labels):
+    for setup in (headers, session, errors, labels, differences):
         setup.init_app(app)
     app.before_request(tus.let_parts_through)
     security.init_app(app, settings)

@@ -68,6 +68,7 @@ def catalog_error(error: catalog.CatalogError) -> ResponseReturnValue:
             "caption_id": error.caption_id,
             "version": error.version,
             "current": error.current,
+            "state": error.state,
             "yours": error.yours,
         }
     headers = {"Retry-After": str(RETRY_AFTER)} if isinstance(error, catalog.StorageUnavailable) else {}

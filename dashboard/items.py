@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 from catalog import captions, collections, history, item_lists, items
 from catalog.originals import open_referenced
 from catalog.schema import Item
+from dashboard.actions import keys_of
 from dashboard.security import viewer
 from dashboard.services import services
 from dashboard.session import current_session
@@ -38,6 +39,7 @@ def review(item_id: int) -> ResponseReturnValue:
         summary=collections.summary(session, item.collection),
         filter=wanted,
         words=wanted_words(),
+        keys=keys_of(viewer()),
         previous_id=previous_id,
         next_id=next_id,
     )

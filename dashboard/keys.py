@@ -1,52 +1,27 @@
-"""The keys of the review page: what they do, which they are at first, and which no page should take."""
+"""The page of one's own keys for the review page."""
 
-from dataclasses import dataclass
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
 
-MODIFIERS = ("Ctrl", "Alt", "Shift", "Meta")
-LONGEST_KEY = 40  # characters
-# Mod is Ctrl, and Cmd on a Mac; Side is Alt, and Ctrl on a Mac, where Alt writes letters.
-PLATFORMS = {"mac": {"Mod": "Meta", "Side": "Ctrl"}, "other": {"Mod": "Ctrl", "Side": "Alt"}}
+from catalog import accounts
+from dashboard.actions import ACTIONS, checked, keys_of
+from dashboard.forms import Form
+from dashboard.security import viewer
+from dashboard.session import commit, current_session
 
-
-@dataclass(frozen=True)
-class Action:
-    """Something that a key does. `in_box` keys work inside the text box; all others belong to the text."""
-
-    name: str
-    words: str
-    key: str
-    in_box: bool = False
+blueprint = Blueprint("keys", __name__)
 
 
-ACTIONS = (
-    Action("accept", "Accept and next", "Mod+Enter", in_box=True),
-    Action("save", "Save as a draft", "Mod+S", in_box=True),
-    Action("leave", "Leave the box", "Escape", in_box=True),
-    Action("back", "Back to the photo just seen", "Side+,", in_box=True),
-    Action("onward", "On to the next photo, undecided", "Side+.", in_box=True),
-    Action("edit", "Edit", "e"),
-    Action("edit-too", "Edit", "Enter"),
-    Action("accept-outside", "Accept and next", "a"),
-    Action("reject", "Reject this caption", "x"),
-    Action("reject-picture", "Reject the picture", "Shift+X"),
-    Action("skip", "Skip", "Space"),
-    Action("flag", "Flag", "f"),
-    Action("undo", "Undo the last decision", "Backspace"),
-    Action("previous", "Previous photo", "ArrowLeft"),
-    Action("next", "Next photo", "ArrowRight"),
-    *(Action(f"alternative-{number}", f"Take alternative {number}", str(number)) for number in range(1, 6)),
-    Action("reason-subject", "It was the subject", "6"),
-    Action("reason-attribute", "It was an attribute", "7"),
-    Action("reason-number", "It was a number", "8"),
-    Action("reason-place", "It was the place", "9"),
-    Action("reason-wording", "It was the wording", "0"),
-    Action("doubt-before", "Doubtful word before", "["),
-    Action("doubt-behind", "Doubtful word behind", "]"),
-    Action("repeat", "Repeat the previous caption", "r"),
-    Action("attention", "Attention", "h"),
-    Action("zoom", "Zoom to 100 %", "z"),
-    Action("unreviewed", "Next unreviewed photo", "u"),
-    Action("search", "Search", "/"),
-    Action("help", "Keys", "?"),
-)
-BY_NAME = {action.name: action for action in ACTIONS}
+@blueprint.get("/keys")
+def index() -> ResponseReturnValue:
+    return render_template("keys.html", actions=keys_of(viewer()), form=Form())
+
+
+@blueprint.post("/keys")
+def save() -> ResponseReturnValue:
+    Form().require_valid()
+    wanted = {action.name: request.form.get(action.name, action.key) for action in ACTIONS}
+    accounts.set_keys(current_session(), viewer(), checked(wanted) if "reset" not in request.form else {})
+    commit()
+    flash("Your keys are saved.")
+    return redirect(url_for(".index"), 303)

@@ -125,4 +125,5 @@ def init_app(app: Flask) -> None:
         REVIEW_STATES=list(ReviewState),
         REASONS=list(Reason),
         MOST_IDS=MOST_IDS,
+        CAPTION_KINDS=list(CaptionKind),
     )

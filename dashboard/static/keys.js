@@ -7,7 +7,7 @@ const SIGNS = onMac
   : { Enter: "↵", Backspace: "⌫", ArrowLeft: "←", ArrowRight: "→", Escape: "Esc" };
 const MAY_REPEAT = ["previous", "next", "doubt-before", "doubt-behind"]; // while a key is held down
 
-/** What keys do: a list of { name, words, key, inBox }. */
+/** What keys do: a list of { name, words, key, in_box }. */
 export const actions = JSON.parse(document.querySelector("[data-keys]")?.dataset.keys ?? "[]");
 const handlers = new Map();
 
@@ -23,7 +23,7 @@ export function act(name, event) {
 
 /** A key as it is written on this machine's keyboard. */
 export function signs(key) {
-  return parts(key).map((part) => SIGNS[part] ?? part).join(onMac ? "" : " ");
+  return parts(key).map((part) => STAND_FOR[part] ?? part).map((part) => SIGNS[part] ?? part).join(onMac ? "" : " ");
 }
 
 /** The chord of a keyboard event, written as `standing` writes the keys of actions. */
@@ -50,10 +50,10 @@ function parts(key) {
 
 function belongsToTarget(event, action) {
   const target = event.target;
-  if (target.closest("[data-own-keys]")) return !action.inBox;
-  if (target.closest("form.caption textarea")) return !action.inBox;
-  if (target.closest("input, textarea, select, [contenteditable]")) return true;
-  return ["Enter", " "].includes(event.key) && !action.inBox && Boolean(target.closest("button, a[href], summary"));
+  if (target.closest("[data-own-keys]")) return !action.in_box;
+  if (target.closest("form.caption textarea")) return !action.in_box;
+  if (target.closest("input, textarea, select, [contenteditable]")) return event.key !== "Escape";
+  return ["Enter", " "].includes(event.key) && !action.in_box && Boolean(target.closest("button, a[href], summary"));
 }
 
 document.addEventListener("keydown", (event) => {

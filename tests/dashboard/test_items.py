@@ -36,7 +36,8 @@ def test_a_corrected_caption_is_labelled_and_keeps_what_the_model_wrote(
     admin.call("PATCH", f"/captions/{caption}", json={"version": 1, "text": "A wet dog runs."})
     page = admin.get(f"/items/{item}").text
     assert "Person · edited" in page
-    assert f"The model wrote: <q>{MODEL_TEXT}</q>" in page
+    assert "The model wrote: <q>A <del>brown</del><ins>wet</ins> dog runs" in page
+    assert f'data-alternative="{MODEL_TEXT}"' in page
     assert "ada</strong> edited it" in page
     assert f"<del>{MODEL_TEXT}</del>" in page
 
@@ -67,7 +68,7 @@ def test_stepping_keeps_to_the_filter(
 
 
 def test_the_last_photo_leads_back_to_its_collection(admin: Visitor, item: int, collection: int) -> None:
-    assert f'data-next-url="/collections/{collection}"' in admin.get(f"/items/{item}").text
+    assert f'rel="next" href="/collections/{collection}"' in admin.get(f"/items/{item}").text
 
 
 def test_an_empty_queue_leads_back_to_the_collection(admin: Visitor, item: int, collection: int) -> None:

@@ -1,0 +1,196 @@
+// The way from photo to photo: each is drawn by the server, the next one is fetched while this one is looked at.
+
+import { send } from "./api.js";
+import { onKey } from "./keys.js";
+import { empty, hasRefused } from "./outbox.js";
+import { onShown, tellShown } from "./shown.js";
+import { localise } from "./times.js";
+import { trailOf } from "./trail.js";
+
+const LEASE_EVERY = 30_000; // milliseconds
+const LONGEST_SKIP = 200; // photos
+const LAST_WAIT = 2000; // milliseconds for decisions on their way, before another page is opened
+const status = document.querySelector("[data-status]");
+const problem = document.querySelector("[data-page-problem]");
+let article = document.querySelector("[data-review]");
+let ahead = null; // { url, article }: promises of what comes next
+let shows = 0; // rises with every photo, so that one that comes late is not shown
+
+export const trail = trailOf(article.dataset.collection);
+
+/** The photo that is shown. */
+export const shown = () => article;
+
+/** Tell people who do not look, or who look elsewhere. */
+export function say(text) {
+  status.textContent = text;
+}
+
+/** Go on to the photo that is to be reviewed next. */
+export async function advance() {
+  const turn = ++shows;
+  ahead ??= prepare();
+  const { url, page } = await ahead;
+  if (turn !== shows) return;
+  if (!url) await leave(article.dataset.collectionUrl);
+  else if (!page) await leave(url);
+  else arrive(page, url, true);
+}
+
+/** Stay at this photo, whatever was on its way. */
+export function stay() {
+  shows += 1;
+}
+
+/** Go to the photo at an address. */
+export async function goTo(url, { push = true } = {}) {
+  const turn = ++shows;
+  const page = await load(url);
+  if (turn !== shows) return;
+  if (page) arrive(page, url, push);
+  else await leave(url);
+}
+
+/** Draw the present photo anew; what was typed stays. */
+export async function refresh() {
+  const turn = ++shows;
+  const { activeElement: focused } = document;
+  const [caption, start, end] = [focused?.closest?.("form.caption")?.dataset.caption, focused?.selectionStart, focused?.selectionEnd];
+  const page = await load(location.href);
+  if (turn !== shows) return;
+  if (!page) return location.reload();
+  swap(page);
+  const box = caption && article.querySelector(`form.caption[data-caption="${caption}"] textarea`);
+  if (box) {
+    box.focus({ preventScroll: true });
+    box.setSelectionRange(start, end);
+  }
+}
+
+/** Put the caret into the box of a caption, behind its text. */
+export function edit(form) {
+  const box = form.querySelector("textarea");
+  form.closest("details")?.setAttribute("open", "");
+  box.focus({ preventScroll: !isNarrow() });
+  box.setSelectionRange(box.value.length, box.value.length);
+}
+
+/** The caption that waits for a decision, or the first one. */
+export function waitingForm(among = article) {
+  return among.querySelector('form.caption[data-state="candidate"]:not([data-decided])');
+}
+
+function arrive(page, url, push) {
+  const inBox = Boolean(document.activeElement?.closest("form.caption")) || document.activeElement === document.body;
+  if (push) history.pushState(null, "", url);
+  swap(page);
+  ahead = prepare();
+  window.scrollTo(0, 0);
+  if (inBox && !isTouched()) edit(waitingForm() ?? article.querySelector("form.caption"));
+  else article.focus({ preventScroll: true });
+  say(article.dataset.said);
+}
+
+function swap(page) {
+  for (const panel of article.querySelectorAll("details[data-panel]")) {
+    page.querySelector(`details[data-panel="${panel.dataset.panel}"]`)?.toggleAttribute("open", panel.open);
+  }
+  article.replaceWith(page);
+  article = page;
+  document.title = page.dataset.title;
+  trail.visit(page.dataset.item, location.href);
+  tellShown(page);
+}
+
+/** Find out what comes next, and fetch it: along the trail, or from the queue. */
+function prepare() {
+  const { item, queueUrl } = article.dataset;
+  const found = (async () => {
+    const url = trail.behind()?.url ?? (await askQueue(queueUrl, item));
+    return { url, page: url && (await load(url)) };
+  })();
+  found.catch(() => { ahead = null; });
+  return found;
+}
+
+async function askQueue(queueUrl, item) {
+  const skip = trail.ids().slice(-LONGEST_SKIP).map(Number);
+  const response = await send("POST", queueUrl, { json: { behind: Number(item), skip } });
+  return response.status === 204 ? null : (await response.json()).url;
+}
+
+/** The article of another photo with its picture decoded; null where the address shows something else. */
+async function load(url) {
+  const response = await fetch(url);
+  if (!response.ok || response.redirected) return null;
+  const drawn = new DOMParser().parseFromString(await response.text(), "text/html");
+  const page = drawn.querySelector("[data-review]");
+  if (!page) return null;
+  page.dataset.title = drawn.title;
+  localise(page);
+  document.adoptNode(page); // its picture begins to load
+  await page.querySelector("[data-photo]").decode().catch(() => {});
+  return page;
+}
+
+async function leave(url) {
+  await empty(LAST_WAIT);
+  if (!hasRefused()) location.assign(url); // what the server refused is to be looked at first
+}
+
+function step(towards) {
+  const { url } = towards ?? {};
+  if (url) goTo(url).catch(report);
+  return Boolean(url);
+}
+
+function report(error) {
+  problem.textContent = error.message;
+  problem.hidden = false;
+}
+
+export function attempt(action) {
+  problem.hidden = true;
+  return Promise.resolve().then(action).catch(report);
+}
+
+function isTouched() {
+  return matchMedia("(hover: none)").matches && !document.activeElement?.closest("form.caption");
+}
+
+function isNarrow() {
+  return matchMedia("(max-width: 56rem)").matches;
+}
+
+const back = () => { step(trail.before() ?? { url: article.dataset.previousUrl }); };
+const onward = () => { attempt(advance); };
+onKey("back", back);
+onKey("previous", back);
+onKey("onward", onward);
+onKey("next", onward);
+onKey("skip", onward);
+onKey("search", () => article.querySelector("[data-search]").focus());
+onKey("unreviewed", () => {
+  attempt(async () => {
+    const url = await askQueue(article.dataset.unreviewedUrl, article.dataset.item);
+    if (url) await goTo(url);
+    else say("Nothing waits for review.");
+  });
+});
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("[data-review] .steps a");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  if (link.rel === "prev") back();
+  else onward();
+});
+document.addEventListener("recaption:changed", () => { attempt(refresh); });
+window.addEventListener("popstate", () => { attempt(() => goTo(location.href, { push: false })); });
+
+const lease = (method) => send(method, article.dataset.leaseUrl, { keepalive: true }).catch(() => {});
+setInterval(() => { if (!document.hidden) lease("PUT"); }, LEASE_EVERY);
+window.addEventListener("pagehide", () => lease("DELETE"));
+
+trail.visit(article.dataset.item, location.href);
+onShown(() => { problem.hidden = true; });
+ahead = prepare();
