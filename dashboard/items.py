@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, render_template, request, send_file
 from flask.typing import ResponseReturnValue
 
-from catalog import captions, collections, history, item_lists, items
+from catalog import assignment, captions, collections, history, item_lists, items, progress
 from catalog.originals import open_referenced
 from catalog.schema import Item
 from dashboard.actions import keys_of
@@ -37,6 +37,8 @@ def review(item_id: int) -> ResponseReturnValue:
         draft=captions.draft_of(session, item, viewer()),
         history=history.of_item(session, item.id, after=request.args.get("history", type=int)),
         summary=collections.summary(session, item.collection),
+        assigned=assignment.assigned(session, item),
+        mine=progress.of_reviewer(session, item.collection, viewer()),
         filter=wanted,
         words=wanted_words(),
         keys=keys_of(viewer()),

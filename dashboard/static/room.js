@@ -7,7 +7,6 @@ import { onShown, tellShown } from "./shown.js";
 import { localise } from "./times.js";
 import { trailOf } from "./trail.js";
 
-const LEASE_EVERY = 30_000; // milliseconds
 const LONGEST_SKIP = 200; // photos
 const LAST_WAIT = 2000; // milliseconds for decisions on their way, before another page is opened
 const status = document.querySelector("[data-status]");
@@ -186,10 +185,6 @@ document.addEventListener("click", (event) => {
 });
 document.addEventListener("recaption:changed", () => { attempt(refresh); });
 window.addEventListener("popstate", () => { attempt(() => goTo(location.href, { push: false })); });
-
-const lease = (method) => send(method, article.dataset.leaseUrl, { keepalive: true }).catch(() => {});
-setInterval(() => { if (!document.hidden) lease("PUT"); }, LEASE_EVERY);
-window.addEventListener("pagehide", () => lease("DELETE"));
 
 trail.visit(article.dataset.item, location.href);
 onShown(() => { problem.hidden = true; });
