@@ -174,3 +174,32 @@ def test_attention_of_a_word_lies_over_the_photo_while_it_is_looked_at(page: Pag
     expect(canvas).to_be_hidden()
     words.nth(2).focus()
     expect(canvas).to_be_visible()
+    page.keyboard.press("h")
+    expect(canvas).to_be_hidden()
+    page.keyboard.press("h")
+    expect(canvas).to_be_visible()
+
+
+def test_keys_step_through_the_doubtful_words_and_arrows_through_all(page: Page, item: str) -> None:
+    page.goto(item)
+    words = words_of(page)
+    expect(words.first).to_be_visible()
+    page.keyboard.press("Escape")
+    for key, expected in (("]", 1), ("]", 3), ("]", 1), ("[", 3), ("[", 1), ("ArrowRight", 2), ("Home", 0)):
+        page.keyboard.press(key)
+        expect(words.nth(expected)).to_be_focused()
+    assert [word.get_attribute("tabindex") for word in words.all()].count("0") == 1
+
+
+def test_a_number_takes_an_alternative_and_ctrl_z_gives_the_text_back(page: Page, item: str) -> None:
+    page.goto(item)
+    expect(words_of(page).first).to_be_visible()
+    text, other = (
+        box_of(page).input_value(),
+        page.locator(".alternative").first.get_attribute("data-alternative"),
+    )
+    page.keyboard.press("Escape")
+    page.keyboard.press("1")
+    expect(box_of(page)).to_have_value(str(other))
+    box_of(page).press("Control+z")
+    expect(box_of(page)).to_have_value(text)
