@@ -1,5 +1,6 @@
 """The review page: nothing typed is lost, whatever happens around it."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,13 @@ from playwright.sync_api import Page, expect
 from catalog import captions, collections, item_lists
 from catalog.schema import CaptionState, Collection
 from tests.serving import Server
+
+COLLECTION = re.compile(r"/collections/\d+")
+
+
+def _save(page: Page) -> None:
+    with page.expect_response("**/api/v1/captions/*"):
+        page.get_by_role("button", name="Save", exact=True).click()
 
 
 @pytest.fixture
@@ -34,8 +42,7 @@ def test_a_stale_edit_shows_both_texts_and_lets_the_person_choose(
     for page in (one, other):
         page.goto(item)
     one.get_by_label("Caption", exact=True).fill("A red kite above the harbour.")
-    with one.expect_navigation():
-        one.get_by_role("button", name="Save", exact=True).click()
+    _save(one)
 
     other.get_by_label("Caption", exact=True).fill("Two kites above the harbour.")
     other.get_by_role("button", name="Save", exact=True).click()
@@ -48,10 +55,9 @@ def test_a_stale_edit_shows_both_texts_and_lets_the_person_choose(
 
     other.get_by_label("Caption", exact=True).press("Control+Enter")
     expect(conflict).to_be_visible()
-    with other.expect_navigation():
-        other.get_by_role("button", name="Save mine instead").click()
-    expect(other.get_by_label("Caption", exact=True)).to_have_value("Two kites above the harbour.")
+    other.get_by_role("button", name="Save mine instead").click()
     expect(other.get_by_role("deletion").first).to_have_text("A red kite above the harbour.")
+    expect(other.get_by_label("Caption", exact=True)).to_have_value("Two kites above the harbour.")
 
 
 def test_theirs_can_be_taken_instead(new_page: Callable[..., Page], item: str, complaints: list[str]) -> None:
@@ -59,14 +65,13 @@ def test_theirs_can_be_taken_instead(new_page: Callable[..., Page], item: str, c
     for page in (one, other):
         page.goto(item)
     one.get_by_label("Caption", exact=True).fill("A red kite above the harbour.")
-    with one.expect_navigation():
-        one.get_by_role("button", name="Save", exact=True).click()
+    _save(one)
     other.get_by_label("Caption", exact=True).fill("Two kites above the harbour.")
     other.get_by_role("button", name="Save", exact=True).click()
     other.get_by_role("button", name="Take theirs").click()
     expect(other.get_by_label("Caption", exact=True)).to_have_value("A red kite above the harbour.")
     other.keyboard.press("Control+Enter")
-    other.wait_for_url("**/collections/*")
+    other.wait_for_url(COLLECTION)
     complaints.clear()
 
 
@@ -77,11 +82,10 @@ def test_keeping_mine_keeps_the_text_that_was_accepted_unread(
     for page in (one, other):
         page.goto(item)
     one.get_by_label("Caption", exact=True).fill("A red kite above the harbour.")
-    with one.expect_navigation():
-        one.get_by_role("button", name="Save", exact=True).click()
+    _save(one)
     other.get_by_label("Caption", exact=True).press("Control+Enter")
     other.get_by_role("button", name="Save mine instead").click()
-    other.wait_for_url("**/collections/*")
+    other.wait_for_url(COLLECTION)
     other.goto(item)
     expect(other.get_by_label("Caption", exact=True)).to_have_value("A kite above the harbour.")
     complaints.clear()
@@ -96,8 +100,7 @@ def test_a_draft_survives_a_closed_tab(page: Page, item: str) -> None:
     again = context.new_page()
     again.goto(item)
     expect(again.get_by_label("Caption", exact=True)).to_have_value("Three kites abo")
-    with again.expect_navigation():
-        again.get_by_role("button", name="Discard draft").click()
+    again.get_by_role("button", name="Discard draft").click()
     expect(again.get_by_label("Caption", exact=True)).to_have_value("A kite above the harbour.")
 
 
@@ -110,21 +113,18 @@ def test_leaving_in_the_middle_of_a_word_loses_nothing(page: Page, item: str) ->
     expect(page.get_by_label("Caption", exact=True)).to_have_value("Three ki")
 
 
-def test_an_empty_caption_is_refused_and_the_page_says_so(
-    page: Page, item: str, complaints: list[str]
-) -> None:
+def test_an_empty_caption_is_refused_and_the_page_says_so(page: Page, item: str) -> None:
     page.goto(item)
     page.get_by_label("Caption", exact=True).fill("   ")
     page.keyboard.press("Control+Enter")
-    expect(page.get_by_role("alert").filter(has_text="the caption is empty")).to_be_visible()
-    assert [complaint[:3] for complaint in complaints] == ["422"]
-    complaints.clear()
+    expect(page.get_by_role("alert").filter(has_text="The caption is empty")).to_be_visible()
 
 
 def test_rejecting_keeps_the_text_and_says_so(page: Page, item: str) -> None:
     page.goto(item)
-    with page.expect_navigation():
-        page.get_by_role("button", name="Reject").click()
+    page.get_by_role("button", name="Reject", exact=False).first.click()
+    page.wait_for_url(COLLECTION)
+    page.goto(item)
     expect(page.locator(".caption .state-rejected")).to_be_visible()
     expect(page.get_by_label("Caption", exact=True)).to_have_value("A kite above the harbour.")
 
@@ -140,10 +140,12 @@ def test_flags_are_toggled_in_place(page: Page, item: str) -> None:
 
 def test_deleting_asks_first(page: Page, item: str, complaints: list[str]) -> None:
     page.goto(item)
+    page.get_by_label("More for this photo").click()
     page.get_by_role("button", name="Delete photo").click()
     page.get_by_role("button", name="Keep it").click()
     expect(page.get_by_label("Caption", exact=True)).to_be_visible()
+    page.get_by_label("More for this photo").click()
     page.get_by_role("button", name="Delete photo").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete photo").click()
-    page.wait_for_url("**/collections/*")
+    page.wait_for_url(COLLECTION)
     assert page.request.get(item).status == 404
