@@ -97,8 +97,16 @@ function swap(page) {
   article.replaceWith(page);
   article = page;
   document.title = page.dataset.title;
-  trail.visit(page.dataset.item, location.href);
+  arriveOnTrail();
   tellShown(page);
+}
+
+function arriveOnTrail() {
+  trail.visit(article.dataset.item, location.href);
+  const before = trail.before()?.url ?? article.dataset.previousUrl;
+  const link = article.querySelector(".steps [rel=prev]");
+  link.classList.toggle("disabled", !before);
+  if (before) link.href = before;
 }
 
 /** Find out what comes next, and fetch it: along the trail, or from the queue. */
@@ -186,6 +194,6 @@ document.addEventListener("click", (event) => {
 document.addEventListener("recaption:changed", () => { attempt(refresh); });
 window.addEventListener("popstate", () => { attempt(() => goTo(location.href, { push: false })); });
 
-trail.visit(article.dataset.item, location.href);
+arriveOnTrail();
 onShown(() => { problem.hidden = true; });
 ahead = prepare();
