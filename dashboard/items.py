@@ -11,6 +11,7 @@ from catalog import assignment, captions, collections, history, item_lists, item
 from catalog.originals import open_referenced
 from catalog.schema import Item
 from dashboard.actions import keys_of
+from dashboard.chips import chips
 from dashboard.security import viewer
 from dashboard.services import services
 from dashboard.session import current_session
@@ -41,6 +42,7 @@ def review(item_id: int) -> ResponseReturnValue:
         mine=progress.of_reviewer(session, item.collection, viewer()),
         filter=wanted,
         words=wanted_words(),
+        chips=chips(wanted),
         keys=keys_of(viewer()),
         previous_id=previous_id,
         next_id=next_id,

@@ -35,7 +35,7 @@ async function begin() {
   else rows.draw();
   ticks.restore(kept);
   activate(active);
-  if (kept.active || kept.top) tileAt(active)?.focus({ preventScroll: true });
+  if ((kept.active || kept.top) && document.activeElement === document.body) tileAt(active)?.focus({ preventScroll: true });
   listen();
 }
 

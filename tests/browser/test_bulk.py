@@ -45,6 +45,7 @@ def test_all_are_accepted_by_keyboard_after_a_spot_check_and_taken_back(
     page.goto(collection)
     page.get_by_label("More").focus()
     page.keyboard.press("Enter")
+    expect(page.get_by_role("link", name="Bulk operations")).to_be_visible()
     page.get_by_role("link", name="Bulk operations").focus()
     page.keyboard.press("Enter")
     expect(page.locator("[data-selected]")).to_have_text("4")
@@ -52,12 +53,15 @@ def test_all_are_accepted_by_keyboard_after_a_spot_check_and_taken_back(
     page.keyboard.press("Enter")
     for place, key in enumerate(("y", "n", "ArrowRight", "y")):
         expect(page.get_by_text(f"Caption {place + 1} of 4")).to_be_visible()
+        page.wait_for_load_state()  # the caption stands before the script listens
         if key == "n":
             wrong = page.locator("blockquote").inner_text()
         page.keyboard.press(key)
-    expect(page.get_by_role("status")).to_contain_text("1 of 4 was wrong: 25 %")
+    expect(page.locator(".spot-result")).to_contain_text("1 of 4 was wrong: 25 %")
+    page.wait_for_load_state()
     page.keyboard.press("Backspace")
     expect(page.get_by_text("Caption 4 of 4")).to_be_visible()
+    page.wait_for_load_state()
     page.keyboard.press("y")
     expect(page.get_by_role("button", name="Finish the check")).to_be_focused()
     page.keyboard.press("Enter")

@@ -148,6 +148,7 @@ def test_a_hint_is_no_wall(page: Page, item: str) -> None:
     with page.expect_response(lambda answer: answer.request.method == "PATCH") as accepted:
         page.keyboard.press("Control+Enter")
     assert accepted.value.ok
+    page.wait_for_url("**/collections/*")
     page.goto(item)
     expect(page.locator("form.caption textarea").first).to_have_value("a kite")
     expect(page.locator("[data-checks]").first).to_contain_text("End with a full stop.")

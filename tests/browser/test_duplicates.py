@@ -55,7 +55,7 @@ def test_a_photo_with_words_of_people_asks_to_be_confirmed(page: Page, collectio
     page.goto(collection)
     page.locator(".tile a").first.click()
     page.get_by_label("New caption").fill("Boats in the harbour.")
-    with page.expect_navigation():
+    with page.expect_response(lambda answer: answer.request.method == "POST" and answer.status == 201):
         page.get_by_role("button", name="Save to review").click()
     page.goto(f"{collection}/duplicates")
     twin = page.locator("[data-twin]", has_text="Boats in the harbour.")

@@ -85,6 +85,7 @@ ADDRESSES = [
     "/people",
     "/people?after=105",
     "/tokens",
+    "/keys",
     "/tokens?after=5",
     "/checkpoints",
     "/checkpoints?after=5",

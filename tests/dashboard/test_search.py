@@ -44,7 +44,7 @@ def test_review_goes_from_hit_to_hit(admin: Visitor, collection: int, boats: lis
     page = html.unescape(admin.get(f"/items/{boats[1]}?q=boat").text)
     assert f'rel="prev" href="/items/{boats[0]}?q=boat"' in page
     assert f'rel="next" href="/items/{boats[2]}?q=boat"' in page
-    assert "“boat”" in page
+    assert "Captions say: boat" in page
     nothing = admin.get(f"/collections/{collection}/review?q=zebra")
     assert nothing.location == f"/collections/{collection}?q=zebra"
 
