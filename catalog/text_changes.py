@@ -12,6 +12,7 @@ from typing import Any
 
 import regex
 
+from catalog import patterns
 from catalog.captions import TEXT_LENGTH, clean
 from catalog.errors import InvalidInput
 from catalog.schema import OperationKind
@@ -102,10 +103,10 @@ def _replacing(
     find, put = _short("find", find), _short("put", put)
     if not find:
         raise InvalidInput("there is nothing to look for; give a text to find")
-    wanted = _compiled(find, case) if pattern else None
+    wanted = patterns.compiled(find, case=case) if pattern else None
     if whole or wanted is None:
         source = find if pattern else regex.escape(find, special_only=True)
-        wanted = _compiled(rf"(?<!\w)(?:{source})(?!\w)" if whole else source, case)
+        wanted = patterns.compiled(rf"(?<!\w)(?:{source})(?!\w)" if whole else source, case=case)
     pieces: list[Piece] = _template(put, wanted) if pattern else [put]
 
     def replace(text: str) -> str:
@@ -123,17 +124,6 @@ def _replacing(
         )
 
     return replace
-
-
-def _compiled(source: str, case: bool) -> Any:
-    try:
-        return regex.compile(source, 0 if case else regex.IGNORECASE)
-    except regex.error as error:
-        raise InvalidInput(
-            f"the pattern {source!r} is wrong: {error.msg} at character {error.pos + 1}"
-        ) from None
-    except (RecursionError, MemoryError, OverflowError):
-        raise InvalidInput(f"the pattern {source!r} is too deep; make it simpler") from None
 
 
 def _replaced(text: str, wanted: Any, pieces: list[Piece]) -> str:

@@ -5,6 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+import regex
 
 from catalog import text_changes
 from catalog.errors import InvalidInput
@@ -82,6 +83,48 @@ def test_no_pattern_takes_long(pattern: str, put: str) -> None:
     with suppress(OutOfTime):
         assert change("a" * 5_000 + "b") is None
     assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "((a{1000}){1000}){5}",
+        "(?:(?:a|b){,1000}c){1000,}",
+        r"(([)]\)(?#\))[^]([:alpha:]a{1000}){1000}){1000}",
+        "(?:" * 14 + "ab" + ")+?" * 14,
+        "(" * 12 + "ab" + "){2}" * 12,
+        "((a{9}){" + "9" * 400 + "})",
+    ],
+)
+def test_a_pattern_that_repeats_repeats_is_refused_before_it_is_compiled(
+    pattern: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(regex, "compile", lambda *_: pytest.fail("it is compiled"))
+    with pytest.raises(InvalidInput, match=r"repeats too much.*use smaller numbers"):
+        replaced("A boat.", find=pattern, pattern=True)
+
+
+@pytest.mark.parametrize("pattern", ["(?x)((a{1000}){10 #)\n00}){1000}", "b(?iV1:[a[b](])"])
+def test_flags_that_hide_what_a_pattern_repeats_are_refused(pattern: str) -> None:
+    with pytest.raises(InvalidInput, match=r"sets a flag at character .* write it without x and V"):
+        replaced("A boat.", find=pattern, pattern=True)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        (r"\{1000\}{2}", "{1000}}"),
+        ("(?:[{1000}]{2}){2}", "{01}"),
+        ("(?:[](){1000}]{4}){1}", "()]{"),
+        ("[[:alpha:](){1000}]{4}", "a(b)"),
+        ("a{3}", "aaa"),
+        ("(?:ab){2,4}c{10}", "abab" + "c" * 10),
+        (r"(?:\w{1,40} ){1,1000}", "a boat "),
+        ("(?i)max+", "MAXX"),
+    ],
+)
+def test_harmless_repeats_are_understood(pattern: str, text: str) -> None:
+    assert replaced(f"{text}.", find=pattern, put="x", pattern=True) == "x."
 
 
 def test_a_pattern_that_ran_out_of_time_says_what_to_do() -> None:
