@@ -26,7 +26,7 @@ TOKENS = re.compile(
 
 
 def compiled(source: str, *, case: bool) -> Any:
-    """The pattern, ready to search. Raises InvalidInput for one that is wrong, with the place, or too large."""
+    """The pattern, ready to search. Raises InvalidInput, with the place where it is wrong."""
     if _pieces(source) > MOST_PIECES:
         raise InvalidInput(
             f"the pattern {source!r} repeats too much: written out it has more than {MOST_PIECES:,} pieces; "
