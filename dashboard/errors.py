@@ -118,7 +118,8 @@ def http_error(error: HTTPException) -> ResponseReturnValue:
         return error.response
     kept = ("Allow", "Retry-After", "WWW-Authenticate")
     headers = {name: value for name, value in error.get_headers() if name in kept}
-    return answer(Problem(error.code or 500, _worded(error), headers=headers))
+    more = {"reason": "csrf"} if isinstance(error, CSRFError) else {}
+    return answer(Problem(error.code or 500, _worded(error), more, headers))
 
 
 def answer(problem: Problem) -> ResponseReturnValue:

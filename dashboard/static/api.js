@@ -1,6 +1,6 @@
 // Talks to our own server: adds the CSRF token and turns problem+json into errors.
 
-const token = document.querySelector("meta[name=csrf-token]").content;
+let token = document.querySelector("meta[name=csrf-token]").content;
 
 export class Problem extends Error {
   constructor(status, body) {
@@ -11,7 +11,26 @@ export class Problem extends Error {
 }
 
 /** Send a request; resolves to the response, rejects with a Problem that has words for people. */
-export async function send(method, url, { json, body, headers = {}, keepalive = false } = {}) {
+export async function send(method, url, options = {}) {
+  try {
+    return await request(method, url, options);
+  } catch (problem) {
+    if (problem.body?.reason !== "csrf") throw problem;
+    await renewToken();
+    return request(method, url, options);
+  }
+}
+
+/** Take the token of the present login, if it is still the same person's. */
+async function renewToken() {
+  const page = new DOMParser().parseFromString(await (await fetch("/tokens")).text(), "text/html");
+  if (page.body.dataset.user !== document.body.dataset.user) {
+    throw new Problem(401, { detail: "You are logged out here. Log in again, as yourself, in another tab." });
+  }
+  token = page.querySelector("meta[name=csrf-token]").content;
+}
+
+async function request(method, url, { json, body, headers = {}, keepalive = false }) {
   const options = { method, keepalive, headers: { "X-CSRFToken": token, Accept: "application/problem+json", ...headers } };
   if (json !== undefined) {
     options.headers["Content-Type"] = "application/json";

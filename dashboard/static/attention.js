@@ -4,6 +4,7 @@ const DARK = [9, 13, 28, 175]; // red, green, blue and opacity, 0..255
 const WARM = [255, 190, 60, 40];
 let canvas;
 let drawn; // { img, grid, side, framing }
+const resized = new ResizeObserver(() => draw());
 
 /** Draw a grid of `side` x `side` bytes over the part of the photo that the framing showed to the network. */
 export function showAttention(img, grid, side, framing) {
@@ -29,7 +30,8 @@ function place(img) {
   canvas.setAttribute("aria-hidden", "true");
   img.after(canvas);
   img.parentElement.classList.add("looked-into");
-  new ResizeObserver(draw).observe(img);
+  resized.disconnect();
+  resized.observe(img);
 }
 
 function draw() {

@@ -4,7 +4,7 @@
 import { send, show } from "./api.js";
 import { replaceText } from "./box.js";
 import { compare, isOpen } from "./conflict.js";
-import { discard, saveDraft, settle } from "./drafts.js";
+import { discard, goOnFrom, onItsWay, saveDraft, settle } from "./drafts.js";
 import { onKey } from "./keys.js";
 import { drop, empty, onOutbox, put } from "./outbox.js";
 import { advance, attempt, edit, goTo, refresh, say, shown, stay, trail, waitingForm } from "./room.js";
@@ -48,24 +48,32 @@ function currentForm() {
 
 /** Accept, reject or save a caption. */
 function decide(form, what) {
-  if (isOpen(form) || form.dataset.decided) return; // first the person chooses between the texts
+  if (isOpen(form)) return; // first the person chooses between the texts
+  if (form.dataset.decided) return waitingForm() ? undefined : attempt(advance);
   const text = boxOf(form).value;
   // A key that came late was meant for the photo before.
-  if (what === "accept" && text === boxOf(form).defaultValue && performance.now() - shownAt < UNREAD) return;
+  if (STATES[what] && text === boxOf(form).defaultValue && performance.now() - shownAt < UNREAD) return;
   const note = form.querySelector("[data-problem]");
   note.hidden = true;
   dropRefused(form);
   if (what === "discard") return attempt(() => discard(form).then(refresh));
   if (!text.trim() && what !== "reject") return show(note, { message: "The caption is empty; write some words, or reject it instead." });
-  const answer = put(decisionOn(form, what, text), settle(form));
-  if (what === "save") return attempt(() => answer.then(refresh, () => {}));
+  if (what === "reject" && !form.dataset.caption) return say("There is no caption to reject.");
+  const answer = put(decisionOn(form, what, text), onItsWay(form));
+  settle(form);
+  const { item } = shown().dataset;
+  const again = () => { if (shown().dataset.item === item) attempt(refresh); };
+  if (what === "save") {
+    answer.then((caption) => { if (caption) goOnFrom(formOf(caption.id) ?? form, caption); }).then(again, () => {});
+    return;
+  }
   form.dataset.decided = what;
   boxOf(form).readOnly = true; // what is typed until the next photo is there is not for this one
   remember(form, text, answer, what);
   const next = waitingForm();
   if (!next) return attempt(advance);
   edit(next);
-  answer.then(refresh, () => {});
+  answer.then(again, () => {});
 }
 
 function decisionOn(form, what, text) {
@@ -75,16 +83,17 @@ function decisionOn(form, what, text) {
   if (caption) json.version = Number(version);
   else Object.assign(json, { kind: form.elements.kind.value, language: form.elements.language.value });
   if (text !== original && text.trim()) json.text = text;
-  const { path } = shown().dataset;
-  return { method: caption ? "PATCH" : "POST", url: url ?? captionsUrl, json, base: original, photo: location.href, path, text, what };
+  const { path, collection } = shown().dataset;
+  return { method: caption ? "PATCH" : "POST", url: url ?? captionsUrl, json, base: form.dataset.stale ? null : original, photo: location.href, path, text, what, collection };
 }
 
 /** Keep what `r`, the reasons and Backspace need to know of a decision. */
 function remember(form, text, answer, what) {
   const key = `${Date.now()} ${form.dataset.url ?? form.dataset.captionsUrl}`;
   trail.decide({ key, photo: location.href, text: what === "accept" ? text : null });
-  const made = ({ id, version }) => ({ id, undo: { url: `${CAPTIONS}/${id}/undo`, json: { version } } });
-  answer.then((caption) => trail.settle(key, made(caption)), () => {});
+  const before = Number(form.dataset.version);
+  const made = ({ id, version }) => ({ id, undo: version > before ? { url: `${CAPTIONS}/${id}/undo`, json: { version } } : null });
+  answer.then((caption) => caption && trail.settle(key, made(caption)), () => trail.forget(key));
 }
 
 async function undo() {
@@ -97,11 +106,14 @@ async function undo() {
 }
 
 async function rejectPicture() {
-  const { rejectUrl, reopenUrl } = shown().dataset;
+  const article = shown();
+  const { rejectUrl, reopenUrl, rejected } = article.dataset;
+  if (rejected) return;
+  article.dataset.rejected = "once";
   await send("POST", rejectUrl);
   trail.decide({ key: rejectUrl, photo: location.href, undo: { url: reopenUrl } });
   say("The picture is rejected.");
-  await advance();
+  if (article.isConnected) await advance();
 }
 
 async function toggleFlag() {
@@ -133,7 +145,8 @@ function confirmDeleting(event) {
 onOutbox((told) => {
   refused = told.refused;
   const sending = document.querySelector("[data-sending]");
-  sending.textContent = told.sending > 1 ? `${told.sending} decisions wait for the server` : "";
+  const waits = told.sending > 1 ? `${told.sending} decisions wait for the server` : "";
+  sending.textContent = told.unkept ? "This browser has no room to keep decisions: leave the page open until they are sent" : waits;
   showRefused();
 });
 
@@ -156,8 +169,7 @@ function open(entry) {
   const box = boxOf(form);
   box.readOnly = false;
   if (entry.status === 409 && "current" in entry.body) {
-    box.dataset.original = entry.base;
-    compare(form, entry.body, entry.text, {
+    compare(form, entry.body, entry, {
       mine: () => decide(form, entry.what),
       theirs: () => dropRefused(form),
     });
@@ -184,6 +196,10 @@ function rowOf(entry) {
   forget.addEventListener("click", () => drop(entry.id));
   row.append(path, `: ${words} `, text, " ", look, " ", forget);
   return row;
+}
+
+function formOf(caption) {
+  return shown().querySelector(`form.caption[data-caption="${caption}"]`);
 }
 
 function boxOf(form) {
@@ -236,7 +252,7 @@ async function move(form, by) {
   [ids[from], ids[from + by]] = [ids[from + by], ids[from]];
   await send("PUT", shown().dataset.orderUrl, { json: { caption_ids: ids } });
   await refresh();
-  shown().querySelector(`form.caption[data-caption="${form.dataset.caption}"] [data-move="${by}"]`)?.focus();
+  formOf(form.dataset.caption)?.querySelector(`[data-move="${by}"]`)?.focus();
 }
 
 const first = waitingForm();

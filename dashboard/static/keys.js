@@ -5,6 +5,7 @@ const STAND_FOR = onMac ? { Mod: "Meta", Side: "Ctrl" } : { Mod: "Ctrl", Side: "
 const SIGNS = onMac
   ? { Meta: "⌘", Ctrl: "⌃", Alt: "⌥", Shift: "⇧", Enter: "↵", Backspace: "⌫", ArrowLeft: "←", ArrowRight: "→", Escape: "Esc" }
   : { Enter: "↵", Backspace: "⌫", ArrowLeft: "←", ArrowRight: "→", Escape: "Esc" };
+const SIGNS_AT = { Comma: ",", Period: ".", Slash: "/", BracketLeft: "[", BracketRight: "]" };
 const MAY_REPEAT = ["previous", "next", "doubt-before", "doubt-behind"]; // while a key is held down
 
 /** What keys do: a list of { name, words, key, in_box }. */
@@ -29,11 +30,18 @@ export function signs(key) {
 /** The chord of a keyboard event, written as `standing` writes the keys of actions. */
 export function chordOf(event) {
   const writes = event.getModifierState("AltGraph"); // on many keyboards the only way to a bracket
-  const letter = event.key.length === 1 && event.key.toLowerCase() !== event.key.toUpperCase();
-  const named = event.key === " " ? "Space" : letter ? event.key.toLowerCase() : event.key;
-  const shifted = event.shiftKey && (letter || event.key.length > 1 || event.key === " ");
+  const key = latin(event);
+  const letter = key.length === 1 && key.toLowerCase() !== key.toUpperCase();
+  const named = key === " " ? "Space" : letter ? key.toLowerCase() : key;
+  const shifted = event.shiftKey && (letter || key.length > 1 || key === " ");
   const held = [[event.ctrlKey && !writes, "Ctrl"], [event.altKey && !writes, "Alt"], [shifted, "Shift"], [event.metaKey, "Meta"]];
   return [...held.filter(([is]) => is).map(([, name]) => name), named].join("+");
+}
+
+/** The key as a Latin keyboard has it at that place, where it writes a letter of another alphabet. */
+function latin({ key, code }) {
+  const foreign = key.length === 1 && /[^\p{Script=Latin}\P{L}]/u.test(key);
+  return foreign ? (/^Key([A-Z])$/.exec(code)?.[1].toLowerCase() ?? SIGNS_AT[code] ?? key) : key;
 }
 
 /** The chord that a key of an action stands for on this machine. */

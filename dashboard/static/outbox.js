@@ -8,6 +8,7 @@ const KEY = `recaption.outbox.${document.body.dataset.user}`;
 const waiting = new Map(); // what has to be sent first, and who waits for the answer, by id
 const listeners = [];
 let timer;
+let unkept = null; // the list, where the browser has no room to keep it
 
 /** Send a decision: { method, url, json, base, photo, path, text }. It is kept before this returns. `after` is
  * a promise to wait for. Resolves to what the server answers, rejects with its Problem when it refuses. */
@@ -19,8 +20,8 @@ export function put(decision, after = Promise.resolve()) {
   return answer;
 }
 
-/** Call `listener` with { sending, refused } now and whenever it changes: decisions that wait, and those that
- * the server refused, each with `status` and `body` of its answer. */
+/** Call `listener` with { sending, refused, unkept } now and whenever it changes: how many decisions wait, those
+ * that the server refused, each with `status` and `body` of its answer, and whether the browser keeps none. */
 export function onOutbox(listener) {
   listeners.push(listener);
   tell();
@@ -37,13 +38,13 @@ export async function empty(patience) {
   while (open().length && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
-/** Whether the server refused a decision that nobody has looked at yet. */
-export function hasRefused() {
-  return entries().some((entry) => entry.status);
+/** Whether the server refused a decision in this collection that nobody has looked at yet. */
+export function hasRefused(collection) {
+  return entries().some((entry) => entry.status && entry.collection === collection);
 }
 
 function entries() {
-  return JSON.parse(localStorage.getItem(KEY) ?? "[]");
+  return unkept ?? JSON.parse(localStorage.getItem(KEY) ?? "[]");
 }
 
 function open() {
@@ -51,14 +52,19 @@ function open() {
 }
 
 function write(list) {
-  if (list.length) localStorage.setItem(KEY, JSON.stringify(list));
-  else localStorage.removeItem(KEY);
+  unkept = null;
+  try {
+    if (list.length) localStorage.setItem(KEY, JSON.stringify(list));
+    else localStorage.removeItem(KEY);
+  } catch {
+    unkept = list;
+  }
   tell();
 }
 
 function tell() {
   const list = entries();
-  const told = { sending: list.filter((entry) => !entry.status).length, refused: list.filter((entry) => entry.status) };
+  const told = { sending: list.filter((entry) => !entry.status).length, refused: list.filter((entry) => entry.status), unkept: Boolean(unkept) };
   listeners.forEach((listener) => listener(told));
 }
 
@@ -114,6 +120,16 @@ async function deliver({ method, url, json, base, tried }) {
   }
 }
 
-window.addEventListener("storage", (event) => { if (event.key === KEY) tell(); });
+window.addEventListener("storage", (event) => {
+  if (event.key !== KEY) return;
+  tell();
+  // What another tab has sent is done, though nobody knows here what the server answered.
+  const left = new Set(entries().map((entry) => entry.id));
+  for (const [id, { resolve }] of waiting) {
+    if (left.has(id)) continue;
+    waiting.delete(id);
+    resolve(null);
+  }
+});
 window.addEventListener("online", pump);
 if (open().length) pump();

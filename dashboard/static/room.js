@@ -2,17 +2,21 @@
 
 import { send } from "./api.js";
 import { onKey } from "./keys.js";
+import { focusOnChoice, isOpen } from "./conflict.js";
+import { saveDrafts } from "./drafts.js";
 import { empty, hasRefused } from "./outbox.js";
 import { onShown, tellShown } from "./shown.js";
 import { localise } from "./times.js";
 import { trailOf } from "./trail.js";
 
 const LONGEST_SKIP = 200; // photos
+const FRESH = 150_000; // milliseconds; what the queue lent for longer may be somebody else's by now
 const LAST_WAIT = 2000; // milliseconds for decisions on their way, before another page is opened
 const status = document.querySelector("[data-status]");
 const problem = document.querySelector("[data-page-problem]");
 let article = document.querySelector("[data-review]");
-let ahead = null; // { url, article }: promises of what comes next
+let ahead = null; // a promise of what comes next: { url, page, at }
+const passed = new Set(); // the photos that were shown since this page was opened
 let shows = 0; // rises with every photo, so that one that comes late is not shown
 
 export const trail = trailOf(article.dataset.collection);
@@ -29,7 +33,9 @@ export function say(text) {
 export async function advance() {
   const turn = ++shows;
   ahead ??= prepare();
-  const { url, page } = await ahead;
+  let { url, page, at } = await ahead;
+  if (url && !page) page = await load(url);
+  else if (url && Date.now() - at > FRESH) ({ url, page } = await prepare());
   if (turn !== shows) return;
   if (!url) await leave(article.dataset.collectionUrl);
   else if (!page) await leave(url);
@@ -74,7 +80,7 @@ export function edit(form) {
   box.setSelectionRange(box.value.length, box.value.length);
 }
 
-/** The caption that waits for a decision, or the first one. */
+/** The first caption that waits for a decision. */
 export function waitingForm(among = article) {
   return among.querySelector('form.caption[data-state="candidate"]:not([data-decided])');
 }
@@ -85,7 +91,9 @@ function arrive(page, url, push) {
   swap(page);
   ahead = prepare();
   window.scrollTo(0, 0);
-  if (inBox && !isTouched()) edit(waitingForm() ?? article.querySelector("form.caption"));
+  const stale = [...article.querySelectorAll("form.caption")].find(isOpen);
+  if (stale) focusOnChoice(stale);
+  else if (inBox && !isTouched()) edit(waitingForm() ?? article.querySelector("form.caption"));
   else article.focus({ preventScroll: true });
   say(article.dataset.said);
 }
@@ -109,27 +117,36 @@ function arriveOnTrail() {
   if (before) link.href = before;
 }
 
-/** Find out what comes next, and fetch it: along the trail, or from the queue. */
+/** Find out what comes next, and fetch it unless it is on the trail: people may have typed there since. */
 function prepare() {
-  const { item, queueUrl } = article.dataset;
+  const { item, queueUrl, unreviewedUrl } = article.dataset;
+  passed.add(Number(item));
   const found = (async () => {
-    const url = trail.behind()?.url ?? (await askQueue(queueUrl, item));
-    return { url, page: url && (await load(url)) };
+    if (trail.behind()) return { url: trail.behind().url, at: Date.now() };
+    // At the end come those that were skipped on the way and still wait.
+    const url = (await askQueue(queueUrl, item, passed)) ?? (await askQueue(unreviewedUrl, item, [Number(item)]));
+    return { url, page: url && (await fetchPage(url)), at: Date.now() };
   })();
   found.catch(() => { ahead = null; });
   return found;
 }
 
-async function askQueue(queueUrl, item) {
-  const skip = trail.ids().slice(-LONGEST_SKIP).map(Number);
+async function askQueue(queueUrl, item, skipped) {
+  const skip = [...skipped].slice(-LONGEST_SKIP);
   const response = await send("POST", queueUrl, { json: { behind: Number(item), skip } });
   return response.status === 204 ? null : (await response.json()).url;
 }
 
-/** The article of another photo with its picture decoded; null where the address shows something else. */
+/** As `fetchPage`, once the server has what was typed and decided here, so that the page shows it. */
 async function load(url) {
-  const response = await fetch(url);
-  if (!response.ok || response.redirected) return null;
+  await Promise.race([Promise.all([saveDrafts(), empty(LAST_WAIT)]), new Promise((go) => setTimeout(go, LAST_WAIT))]);
+  return fetchPage(url);
+}
+
+/** The article of another photo with its picture decoded; null where the address shows something else. */
+async function fetchPage(url) {
+  const response = await send("GET", url);
+  if (response.redirected) return null;
   const drawn = new DOMParser().parseFromString(await response.text(), "text/html");
   const page = drawn.querySelector("[data-review]");
   if (!page) return null;
@@ -142,13 +159,22 @@ async function load(url) {
 
 async function leave(url) {
   await empty(LAST_WAIT);
-  if (!hasRefused()) location.assign(url); // what the server refused is to be looked at first
+  if (!hasRefused(article.dataset.collection)) return location.assign(url);
+  say("The server refused a decision. Look at it first.");
+  document.querySelector("[data-refused] button")?.focus();
 }
 
-function step(towards) {
-  const { url } = towards ?? {};
-  if (url) goTo(url).catch(report);
-  return Boolean(url);
+async function goBack() {
+  const before = trail.before();
+  const url = before?.url ?? article.dataset.previousUrl;
+  if (!url) return;
+  try {
+    await goTo(url);
+  } catch (problem) {
+    if (problem.status !== 404 || !before) throw problem;
+    trail.remove(before.id); // it was deleted
+    await goBack();
+  }
 }
 
 function report(error) {
@@ -169,7 +195,7 @@ function isNarrow() {
   return matchMedia("(max-width: 56rem)").matches;
 }
 
-const back = () => { step(trail.before() ?? { url: article.dataset.previousUrl }); };
+const back = () => { attempt(goBack); };
 const onward = () => { attempt(advance); };
 onKey("back", back);
 onKey("previous", back);
@@ -179,7 +205,8 @@ onKey("skip", onward);
 onKey("search", () => article.querySelector("[data-search]").focus());
 onKey("unreviewed", () => {
   attempt(async () => {
-    const url = await askQueue(article.dataset.unreviewedUrl, article.dataset.item);
+    const { item, unreviewedUrl } = article.dataset;
+    const url = await askQueue(unreviewedUrl, item, [Number(item)]);
     if (url) await goTo(url);
     else say("Nothing waits for review.");
   });

@@ -4,7 +4,7 @@ const LONGEST = 500; // photos
 
 /** The trail of one collection; it lasts as long as the tab. */
 export function trailOf(collection) {
-  const key = `recaption.trail.${collection}`;
+  const key = `recaption.trail.${document.body.dataset.user}.${collection}`;
   const trail = JSON.parse(sessionStorage.getItem(key) ?? '{"steps":[],"at":-1,"decisions":[]}');
 
   const keep = () => sessionStorage.setItem(key, JSON.stringify(trail));
@@ -24,8 +24,6 @@ export function trailOf(collection) {
     /** The photo before the present one, or behind it, on the trail: { id, url }. */
     before: () => trail.steps[trail.at - 1],
     behind: () => trail.steps[trail.at + 1],
-    /** The photos that this session has seen. */
-    ids: () => trail.steps.map((step) => step.id),
     /** Note a decision: { key, photo, text } to repeat its text, { undo: { url, json } } to take it back. */
     decide(decision) {
       trail.decisions = [...trail.decisions, decision].slice(-LONGEST);
@@ -38,11 +36,23 @@ export function trailOf(collection) {
     },
     lastDecision: () => trail.decisions.at(-1),
     lastText: () => trail.decisions.findLast((decision) => decision.text)?.text,
-    /** Take the last decision off the trail. */
+    /** Take the last decision off the trail, and earlier ones on the same caption: its history knows those. */
     takeBack() {
       const last = trail.decisions.pop();
+      trail.decisions = trail.decisions.filter(({ id }) => id === undefined || id !== last.id);
       keep();
       return last;
+    },
+    /** Forget a decision that the server refused. */
+    forget(key) {
+      trail.decisions = trail.decisions.filter((decision) => decision.key !== key);
+      keep();
+    },
+    /** Take a photo that is gone off the trail. */
+    remove(id) {
+      trail.steps = trail.steps.filter((step) => step.id !== id);
+      trail.at = Math.min(trail.at, trail.steps.length - 1);
+      keep();
     },
   };
 }

@@ -9,8 +9,9 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 from sqlalchemy import select
 
-from catalog import captions, collections
+from catalog import captions, collections, items
 from catalog.schema import Caption, CaptionState, HistoryEntry, Item, Origin
+from tests.browser.conftest import NAME, PASSWORD
 from tests.serving import Server
 
 BACK, ONWARD = "Alt+,", "Alt+."
@@ -34,6 +35,17 @@ TIMED_ACCEPT = """() => new Promise((resolve) => {
     new KeyboardEvent("keydown", { key: "Enter", ctrlKey: true, bubbles: true, cancelable: true }));
   look();
 })"""
+SAVE = """() => {
+  const form = document.querySelector("form.caption");
+  form.querySelector("[data-act=save]").click();
+  return form.querySelector("textarea").value;
+}"""
+# Nothing is on its way, nothing is to be chosen, and the box holds what the server has.
+IS_CALM = """() => {
+  const box = document.querySelector("form.caption[data-url] textarea");
+  return box.value === box.dataset.original && !box.readOnly
+    && !Object.keys(localStorage).some((key) => key.startsWith("recaption.outbox"));
+}"""
 ROUND_TRIP = """async () => {
   const begun = performance.now();
   await (await fetch("/healthz", { cache: "no-store" })).text();
@@ -64,7 +76,8 @@ def new_queue(page: Page, server: Server, photo: Callable[..., Path], tmp_path: 
                 session.add(item)
                 found.append(item)
             session.flush()
-            for item in found:
+            for number, item in enumerate(found):
+                item.path, item.position = f"{number:03}.jpg", number + 1  # whatever came first
                 for text in texts or [f"The model's words for {item.path}."]:
                     captions.write(
                         session, item, text=text, user=None, state=CaptionState.CANDIDATE, origin=Origin.MODEL
@@ -188,17 +201,16 @@ def test_two_browsers_race_a_hundred_rounds_and_no_edit_is_lost(
     for number in range(100):
         for name, one in zip(("A", "B"), pages, strict=True):
             text = f"{name} writes round {number}."
-            written.append(text)
             _box(one).focus()
             one.keyboard.press("Control+a")
             one.keyboard.insert_text(text)
-        for one in pages:
-            one.evaluate("document.querySelector('form.caption [data-act=save]').click()")
+        written += [one.evaluate(SAVE) for one in pages]
         for one in pages:
             _settle(one)
     with server.database.reading() as session:
         query = select(HistoryEntry.text_after).where(HistoryEntry.item_id == item_id)
         kept = set(session.scalars(query))
+    assert len(set(written)) >= 195  # a few words fell upon a page that was being drawn anew
     assert set(written) <= kept
     assert {complaint[:3] for complaint in complaints} <= {"409"}
     complaints.clear()
@@ -207,12 +219,12 @@ def test_two_browsers_race_a_hundred_rounds_and_no_edit_is_lost(
 def _settle(page: Page) -> None:
     """Wait for the save of a page, and save again what came second."""
     view = page.locator("[data-conflict]").first
-    done = page.locator("form.caption[data-caption]:not([data-caption='']) textarea[data-original]").first
+    calm = 0
     for _ in range(600):
         if view.is_visible():
-            page.keyboard.press("Tab")
             view.get_by_role("button", name="Save mine instead").press("Enter")
-        if done.evaluate("(box) => box.value === box.dataset.original"):
+        calm = calm + 1 if page.evaluate(IS_CALM) else 0
+        if calm == 3:
             return
         page.wait_for_timeout(10)
     pytest.fail("the save did not settle")
@@ -405,6 +417,134 @@ def test_undo_takes_back_decisions_one_after_the_other(
     with server.database.reading() as session:
         query = select(Caption.origin).join(Item, Item.id == Caption.item_id)
         assert set(session.scalars(query.where(Item.collection_id == collection_id))) == {Origin.MODEL}
+
+
+def test_a_glance_back_keeps_what_was_typed(page: Page, new_queue: Callable[..., int]) -> None:
+    _review(page, new_queue(3))
+    page.wait_for_timeout(UNREAD)
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("[data-review]")).to_have_attribute("data-path", "001.jpg")
+    page.keyboard.insert_text(" Typed words.")
+    page.keyboard.press(BACK)
+    expect(page.locator("[data-review]")).to_have_attribute("data-path", "000.jpg")
+    page.wait_for_timeout(1500)
+    page.keyboard.press(ONWARD)
+    expect(_box(page)).to_have_value("The model's words for 001.jpg. Typed words.")
+
+
+def test_drafts_of_two_captions_of_one_photo_are_both_kept(page: Page, new_queue: Callable[..., int]) -> None:
+    _review(page, new_queue(1, ["One.", "Two."]))
+    for number, text in enumerate(("One. And one.", "Two. And two.")):
+        page.get_by_label("Caption", exact=True).nth(number).fill(text)
+        expect(page.get_by_text("draft saved").nth(number)).to_be_visible()
+    page.reload()
+    expect(page.get_by_label("Caption", exact=True).first).to_have_value("One. And one.")
+    expect(page.get_by_label("Caption", exact=True).nth(1)).to_have_value("Two. And two.")
+
+
+def test_back_right_after_accepting_shows_what_was_accepted(
+    page: Page, new_queue: Callable[..., int]
+) -> None:
+    _review(page, new_queue(3))
+
+    def dawdle(route: Route) -> None:
+        time.sleep(0.5)
+        route.continue_()
+
+    page.route("**/api/v1/captions/*", dawdle)
+    page.keyboard.insert_text(" Mine.")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("[data-review]")).to_have_attribute("data-path", "001.jpg")
+    page.keyboard.press(BACK)
+    expect(_box(page)).to_have_value("The model's words for 000.jpg. Mine.")
+
+
+def test_skipped_photos_come_back_at_the_end(page: Page, new_queue: Callable[..., int]) -> None:
+    _review(page, new_queue(3))
+    article = page.locator("[data-review]")
+    for path in ("001.jpg", "002.jpg", "000.jpg"):
+        page.keyboard.press(ONWARD)
+        expect(article).to_have_attribute("data-path", path)
+    page.keyboard.press("Escape")
+    page.keyboard.press("u")
+    expect(article).to_have_attribute("data-path", "001.jpg")
+
+
+def test_typing_on_after_a_save_meets_nobody_elses_change(
+    page: Page, server: Server, new_queue: Callable[..., int]
+) -> None:
+    collection_id = new_queue(2)
+    _review(page, collection_id)
+    page.keyboard.insert_text(" One.")
+    page.evaluate("document.querySelector('form.caption [data-act=save]').click()")
+    page.keyboard.insert_text(" Two.")
+    expect(page.get_by_text("Person · edited")).to_be_visible()
+    expect(_box(page)).to_have_value("The model's words for 000.jpg. One. Two.")
+    page.keyboard.press("Control+Enter")
+    expected = {"000.jpg": "The model's words for 000.jpg. One. Two."}
+    _wait_until(lambda: _accepted(server, collection_id) == expected, "it is accepted")
+    expect(page.locator("[data-refused]")).to_be_hidden()
+
+
+def test_a_browser_without_room_keeps_working(
+    page: Page, server: Server, new_queue: Callable[..., int]
+) -> None:
+    collection_id = new_queue(2)
+    page.add_init_script(
+        "localStorage.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); };"
+    )
+    page.goto(f"/collections/{collection_id}/review?state=pending")
+    page.keyboard.insert_text(" Kept.")
+    expect(page.get_by_text("draft saved")).to_be_visible()
+    page.keyboard.press("Control+Enter")
+    expected = {"000.jpg": "The model's words for 000.jpg. Kept."}
+    _wait_until(lambda: _accepted(server, collection_id) == expected, "it is accepted")
+
+
+def test_a_login_in_another_tab_does_not_end_the_work_in_this_one(
+    page: Page, server: Server, new_queue: Callable[..., int], complaints: list[str]
+) -> None:
+    collection_id = new_queue(3)
+    _review(page, collection_id)
+    page.wait_for_load_state("networkidle")
+    page.context.clear_cookies()
+    other = page.context.new_page()
+    other.goto("/login")
+    other.get_by_label("Name").fill(NAME)
+    other.get_by_label("Password").fill(PASSWORD)
+    other.get_by_role("button", name="Log in").click()
+    other.get_by_role("heading", name="Collections", exact=True).wait_for()
+    page.bring_to_front()
+    page.keyboard.insert_text(" Still here.")
+    page.keyboard.press("Control+Enter")
+    expected = {"000.jpg": "The model's words for 000.jpg. Still here."}
+    _wait_until(lambda: _accepted(server, collection_id) == expected, "it is accepted")
+    page.wait_for_timeout(200)
+    complaints.clear()
+
+
+def test_a_photo_that_was_deleted_is_passed_on_the_way_back(
+    page: Page, server: Server, new_queue: Callable[..., int], complaints: list[str]
+) -> None:
+    collection_id = new_queue(4)
+    _review(page, collection_id)
+    article = page.locator("[data-review]")
+    for path in ("001.jpg", "002.jpg"):
+        page.keyboard.press(ONWARD)
+        expect(article).to_have_attribute("data-path", path)
+    with server.database.writing() as session:
+        items.remove(session, session.scalars(_of(collection_id)).all()[1], user=None)
+    page.keyboard.press(BACK)
+    expect(article).to_have_attribute("data-path", "000.jpg")
+    complaints.clear()
+
+
+def test_letters_of_another_alphabet_are_keys_as_well(page: Page, new_queue: Callable[..., int]) -> None:
+    _review(page, new_queue(2))
+    page.keyboard.press("Escape")
+    page.evaluate("""() => document.activeElement.dispatchEvent(new KeyboardEvent("keydown",
+        { key: "а", code: "KeyF", bubbles: true, cancelable: true }))""")
+    expect(page.get_by_role("button", name="Flag")).to_have_attribute("aria-pressed", "true")
 
 
 def test_keys_that_compose_a_letter_do_nothing_else(page: Page, new_queue: Callable[..., int]) -> None:
