@@ -35,7 +35,7 @@ def assign(session: Session, item: Item, name: str | None) -> User | None:
 def assignee(session: Session, collection: Collection, name: str) -> User:
     """The user of that name. Raises InvalidInput for one who may not see the collection."""
     same = func.lower(User.name) == func.lower(name.strip())
-    user = session.scalar(select(User).where(same, _may_review(collection)))
+    user = session.scalar(select(User).where(same, may_review(collection)))
     if user is None:
         raise InvalidInput(
             f"{name[:60]!r} is no member of {collection.name!r} and no admin; an admin can add members on "
@@ -52,10 +52,11 @@ def assigned(session: Session, item: Item) -> Assigned:
 
 def candidates(session: Session, collection: Collection) -> Sequence[str]:
     """The names of those to whom items of the collection can be assigned: the first MOST_NAMED."""
-    names = select(User.name).where(_may_review(collection)).order_by(func.lower(User.name), User.id)
+    names = select(User.name).where(may_review(collection)).order_by(func.lower(User.name), User.id)
     return session.scalars(names.limit(MOST_NAMED)).all()
 
 
-def _may_review(collection: Collection) -> ColumnElement[bool]:
+def may_review(collection: Collection) -> ColumnElement[bool]:
+    """The condition under which a row of User can have items of the collection."""
     members = select(Membership.user_id).where(Membership.collection_id == collection.id)
     return User.active & or_(User.role == Role.ADMIN, User.id.in_(members))

@@ -9,7 +9,7 @@ from contextlib import suppress
 from sqlalchemy import ColumnElement, not_, or_, select, update
 from sqlalchemy.orm import Session
 
-from catalog import item_lists
+from catalog import assignment, item_lists
 from catalog.database import database_clock
 from catalog.errors import NotFound
 from catalog.filters import ItemFilter
@@ -46,11 +46,12 @@ def next_item(
     """Lease the reviewer the next item behind the item `behind`, which may be gone; None when none is left.
 
     At the end of the order it begins again from its start, once. Left out are those of `skip`, those that
-    others have leased and, unless the filter names an assignee, those that are assigned to others.
+    others have leased and, unless the filter names an assignee, those that are assigned to others who
+    can review them.
     """
     asked = item_lists.in_order(session, collection, filter, order).where(free_for(reviewer))
     if not filter.assignee:
-        asked = asked.where(or_(Item.assignee_id.is_(None), Item.assignee_id == reviewer.id))
+        asked = asked.where(or_(_assigned_to_nobody(collection), Item.assignee_id == reviewer.id))
     if skip:
         asked = asked.where(Item.id.not_in(skip))
     for stretch in _stretches(session, collection, filter, order, behind):
@@ -78,6 +79,12 @@ def release(session: Session, item_id: int, reviewer: User) -> None:
     """Let go of an item; what somebody else has leased, and what was deleted, is left alone."""
     mine = update(Item).where(Item.id == item_id, Item.review_lease_user_id == reviewer.id)
     session.execute(mine.values(review_lease_user_id=None, review_lease_expires=None))
+
+
+def _assigned_to_nobody(collection: Collection) -> ColumnElement[bool]:
+    """Whether an item is nobody's, or that of somebody who may not review it any more."""
+    reviewers = select(User.id).where(assignment.may_review(collection))
+    return or_(Item.assignee_id.is_(None), Item.assignee_id.not_in(reviewers))
 
 
 def _running() -> ColumnElement[bool]:

@@ -19,6 +19,7 @@ from catalog.schema import (
     Item,
     Origin,
     ReviewState,
+    Role,
     User,
 )
 
@@ -90,12 +91,16 @@ def ids(session: Session, collection: Collection) -> list[int]:
 
 @pytest.fixture
 def ada(session: Session, collection: Collection, new_user: NewUser) -> Desk:
-    return Desk(session, collection, new_user(session, "Ada"))
+    user = new_user(session, "Ada")
+    collections.add_member(session, collection, user)
+    return Desk(session, collection, user)
 
 
 @pytest.fixture
 def bob(session: Session, collection: Collection, new_user: NewUser) -> Desk:
-    return Desk(session, collection, new_user(session, "Bob"))
+    user = new_user(session, "Bob")
+    collections.add_member(session, collection, user)
+    return Desk(session, collection, user)
 
 
 def test_two_reviewers_get_different_items(ada: Desk, bob: Desk, ids: list[int]) -> None:
@@ -187,6 +192,20 @@ def test_what_is_assigned_to_others_is_not_given_unless_it_is_asked_for(
     assert bob.next() == ids[0]
     ada.filter = ItemFilter(state=ReviewState.PENDING, assignee="Bob")
     assert ada.next() == ids[1]
+
+
+def test_what_is_assigned_to_somebody_who_cannot_review_it_any_more_is_given_to_everybody(
+    session: Session, collection: Collection, ada: Desk, bob: Desk, ids: list[int], new_user: NewUser
+) -> None:
+    carl = new_user(session, "Carl", Role.ADMIN)
+    session.execute(update(Item).where(Item.id == ids[0]).values(assignee_id=bob.user.id))
+    session.execute(update(Item).where(Item.id == ids[1]).values(assignee_id=carl.id))
+    assert ada.next() == ids[2], "an admin needs no membership"
+    collections.remove_member(session, collection, bob.user)
+    assert ada.next() == ids[0]
+    carl.active = False
+    session.flush()
+    assert ada.next(ids[0]) == ids[1]
 
 
 def test_whoever_opens_what_another_has_is_told_who_and_takes_nothing(
