@@ -40,7 +40,7 @@ def show(collection_id: int) -> ResponseReturnValue:
         waiting=waiting.total,
         kind=kind,
         preview=_preview(collection, filter, kind) if "preview" in request.args else None,
-        check=_check(filter),
+        check=_check(collection, filter),
         people=assignment.candidates(session, collection),
         nobody=NOBODY,
         form=Form(),
@@ -124,11 +124,14 @@ def _preview(collection: Collection, filter: ItemFilter, kind: OperationKind) ->
     return previews.preview(current_session(), collection, kind=kind, filter=filter, options=options)
 
 
-def _check(filter: ItemFilter) -> tuple[SpotCheck, spot_checks.ErrorRate | None] | None:
-    """The finished spot check that the address names, if it is of this filter."""
+def _check(
+    collection: Collection, filter: ItemFilter
+) -> tuple[SpotCheck, spot_checks.ErrorRate | None] | None:
+    """The finished spot check that the address names, if it is the viewer's and of these photos."""
     check_id = request.args.get("check", type=int)
     if check_id is None:
         return None
     check = spot_checks.get(current_session(), check_id, viewer=viewer())
-    fits = check.finished_at and check.filter == filter.words() and check.user_id == viewer().id
+    same = (check.collection_id, check.filter) == (collection.id, filter.words())
+    fits = same and check.finished_at and check.user_id == viewer().id
     return (check, spot_checks.error_rate(check)) if fits else None

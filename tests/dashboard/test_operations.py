@@ -7,6 +7,7 @@ import pytest
 from apiflask import APIFlask
 from sqlalchemy import select, update
 
+from catalog import collections
 from catalog.database import Database
 from catalog.operation_runner import run_all
 from catalog.schema import Caption, CaptionState, Item
@@ -140,6 +141,15 @@ def test_photos_are_assigned_from_the_page(admin: Visitor, database: Database, a
     with database.reading() as session:
         assert len(session.scalars(select(Item.id).where(Item.assignee_id.is_not(None))).all()) == 10
     assert "Assign to ada" in admin.get(f"{address}/operations").text
+
+
+def test_a_spot_check_of_another_collection_is_none(admin: Visitor, database: Database, address: str) -> None:
+    check_id = checked(admin, address)
+    with database.writing() as session:
+        other = collections.create(session, name="Mill", owner=None).id
+    said = f"Spot check {check_id}:"
+    assert said in admin.get(f"{address}/bulk?operation=accept&check={check_id}").text
+    assert said not in admin.get(f"/collections/{other}/bulk?operation=accept&check={check_id}").text
 
 
 def test_a_save_from_before_the_operation_is_stale(admin: Visitor, database: Database, address: str) -> None:
