@@ -211,14 +211,14 @@ def save_draft(
     caption: Caption | None,
     version: int | None = None,
 ) -> None:
-    """Keep a text that the reviewer has not decided on; an empty one forgets the draft.
+    """Keep a text that the reviewer has not decided on; an empty one forgets the draft of this caption.
 
     `version` is that of the caption when the reviewer began, by default its present one.
     """
     if caption and caption.item_id != item.id:
         raise InvalidInput(f"caption {caption.id} is none of item {item.id}")
     if not text.strip():
-        session.execute(delete(Draft).where(Draft.item_id == item.id, Draft.user_id == user.id))
+        forget_draft(session, item.id, user, caption_id=caption.id if caption else None)
         return
     if len(text) > TEXT_LENGTH:
         raise InvalidInput(f"a draft of {len(text)} characters is too long; keep it under {TEXT_LENGTH}")
@@ -340,6 +340,6 @@ def _action(caption: Caption, text: str, state: CaptionState) -> str:
     decision = {
         CaptionState.ACCEPTED: "accepted",
         CaptionState.REJECTED: "rejected",
-        CaptionState.CANDIDATE: "reopened",
+        CaptionState.CANDIDATE: history.AGAIN_OPEN,
     }[state]
     return decision if text == caption.text else f"edited and {decision}"

@@ -52,7 +52,7 @@ def restore(session: Session, caption: Caption, *, entry_id: int, version: int, 
     entry = session.get(HistoryEntry, entry_id)
     if entry is None or entry.caption_id != caption.id:
         raise NotFound(f"caption {caption.id} has no history entry {entry_id}; reload the page")
-    return _settled(session, caption, history.as_after(entry), action="restored", user=user)
+    return _settled(session, caption, history.as_after(entry), action=history.RESTORED, user=user)
 
 
 def undo(session: Session, caption: Caption, *, version: int, user: User | None) -> Caption:

@@ -22,6 +22,9 @@ from catalog.schema import (
 WITH_PICTURE = "rejected with the picture"
 REOPENED = "reopened with the picture"
 TAKEN_BACK = "took back"
+RESTORED = "restored"
+AGAIN_OPEN = "reopened"
+WAYS_BACK = (REOPENED, TAKEN_BACK, RESTORED, AGAIN_OPEN)
 MOVED = "place "
 SENTENCES = {
     "written": "wrote it",

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Select, and_, bindparam, insert, select, update
 from sqlalchemy.orm import Session, aliased
 
-from catalog import spot_checks
+from catalog import history, spot_checks
 from catalog.captions import MACHINE_MADE, refresh_review_state, words
 from catalog.filters import ItemFilter
 from catalog.schema import (
@@ -220,7 +220,7 @@ def _entry(operation: Operation, change: Change, now: Any) -> dict[str, Any]:
 ACTIONS = {
     OperationKind.ACCEPT: "accepted",
     OperationKind.REJECT: "rejected",
-    OperationKind.UNDO: "restored",
+    OperationKind.UNDO: history.RESTORED,
 }
 
 

@@ -49,14 +49,15 @@ def rate_in_words(rate: float) -> str:
     return f"{rate:,.{digits}f} photos/s"
 
 
-def left_in_words(seconds: float) -> str:
-    """The time left, no more exact than anybody can know it."""
+def left_in_words(seconds: float, *, work: bool = False) -> str:
+    """The time left, no more exact than anybody can know it; that of people's `work` has no days."""
+    left = "of work" if work else "left"
     minutes, hours, days = (int(seconds / unit + 0.5) for unit in (60, 3600, 86_400))
     if minutes < 1:
-        return "less than a minute left"
+        return f"less than a minute {left}"
     if minutes < 90:
-        return f"about {minutes} min left"
-    return f"about {hours} h left" if hours < 48 else f"about {days} days left"
+        return f"about {minutes} min {left}"
+    return f"about {hours} h {left}" if work or hours < 48 else f"about {days} days {left}"
 
 
 def in_words(pace: Pace) -> str:

@@ -1,6 +1,7 @@
 """How reviewers get on with a collection: what each decided, how fast, and what is left, as history tells it.
 
-What a bulk operation did at once and what an import brought are no decisions of this kind.
+What a bulk operation did at once, what an import brought, and what takes a decision back are no decisions
+of this kind.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +13,7 @@ from statistics import median
 from sqlalchemy import ColumnElement, Select, and_, case, func, select
 from sqlalchemy.orm import Session, aliased
 
-from catalog import collections
+from catalog import collections, history
 from catalog.pages import PAGE_SIZE, Listing, listing
 from catalog.schema import CaptionState, Collection, HistoryEntry, Item, ReviewState, Role, User, utc_now
 
@@ -122,7 +123,11 @@ def _together(everybodys: Sequence[Decisions]) -> Decisions:
 
 def _decision(entry: type[HistoryEntry]) -> ColumnElement[str | None]:
     """What an entry of the history decided, as a name of Decisions; null for what is no decision by hand."""
-    by_hand = and_(entry.user_id.is_not(None), entry.operation_id.is_(None), entry.action != "imported")
+    by_hand = and_(
+        entry.user_id.is_not(None),
+        entry.operation_id.is_(None),
+        entry.action.not_in(("imported", *history.WAYS_BACK)),
+    )
     return case(
         (~by_hand, None),
         (entry.text_before.is_(None), "written"),
@@ -237,11 +242,3 @@ def _assigned(session: Session, collection: Collection) -> dict[int, tuple[int, 
 
 def _midnight() -> datetime:
     return datetime.combine(utc_now().date(), time(), UTC)
-
-
-def left_in_words(seconds: float) -> str:
-    """A length of work, no more exact than anybody can know it."""
-    minutes, hours = (int(seconds / unit + 0.5) for unit in (60, 3600))
-    if minutes < 90:
-        return f"about {max(minutes, 1)} min of work"
-    return f"about {hours} h of work"

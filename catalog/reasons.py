@@ -28,11 +28,14 @@ class Counted:
 def give(session: Session, caption: Caption, reason: Reason | None, *, user: User) -> None:
     """Say what was wrong, of the user's own last change of the caption; None takes the reason away.
 
-    Raises Conflict when the user has not changed the caption.
+    What takes a change back is no such change. Raises Conflict when the user has not changed the caption.
     """
     items.lock(session, caption.item_id)
     theirs = select(HistoryEntry).where(
-        HistoryEntry.caption_id == caption.id, HistoryEntry.user_id == user.id, history.of_text_or_state()
+        HistoryEntry.caption_id == caption.id,
+        HistoryEntry.user_id == user.id,
+        HistoryEntry.action.not_in(history.WAYS_BACK),
+        history.of_text_or_state(),
     )
     entry = session.scalar(theirs.order_by(HistoryEntry.id.desc()).limit(1))
     if entry is None:

@@ -4,6 +4,7 @@ from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
 from catalog import collections, progress
+from catalog.pace import left_in_words
 from dashboard.paging import wanted_place
 from dashboard.security import viewer
 from dashboard.session import current_session
@@ -16,7 +17,7 @@ def show(collection_id: int) -> ResponseReturnValue:
     session = current_session()
     collection = collections.get(session, collection_id, viewer=viewer())
     made = progress.of_collection(session, collection, viewer=viewer(), after=wanted_place())
-    left = progress.left_in_words(made.seconds_left) if made.seconds_left else ""
+    left = left_in_words(made.seconds_left, work=True) if made.seconds_left else ""
     summary = collections.summary(session, collection)
     return render_template(
         "progress.html", collection=collection, summary=summary, progress=made, left_in_words=left

@@ -115,6 +115,26 @@ def test_a_draft_belongs_to_its_user_and_ends_with_the_decision(
     assert captions.draft_of(session, item, two) is None
 
 
+def test_an_empty_draft_of_one_caption_leaves_that_of_another(
+    session: Session, item: Item, candidate: Caption, new_user: NewUser
+) -> None:
+    one = new_user(session, "One")
+    other = captions.write(session, item, text="A second one.", user=None)
+    captions.save_draft(session, item, user=one, text="A wolf", caption=candidate)
+    session.flush()
+    for empty in (other, None):
+        captions.save_draft(session, item, user=one, text="", caption=empty)
+        session.expire_all()
+        draft = captions.draft_of(session, item, one)
+        assert draft is not None
+        assert draft.text == "A wolf"
+    captions.save_draft(session, item, user=one, text="A second", caption=other)
+    session.flush()
+    captions.save_draft(session, item, user=one, text="", caption=other)
+    session.expire_all()
+    assert captions.draft_of(session, item, one) is None
+
+
 def test_a_stranger_finds_no_caption(session: Session, candidate: Caption, new_user: NewUser) -> None:
     with pytest.raises(NotFound):
         captions.get(session, candidate.id, viewer=new_user(session, "Stranger"))

@@ -130,6 +130,14 @@ def test_the_time_left_is_told_as_people_say_it(seconds: float, words: str) -> N
 
 
 @pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(120, "about 2 min of work"), (7200, "about 2 h of work"), (360_000, "about 100 h of work")],
+)
+def test_the_work_left_is_told_in_hours(seconds: float, words: str) -> None:
+    assert pace.left_in_words(seconds, work=True) == words
+
+
+@pytest.mark.parametrize(
     ("rate", "words"), [(0.254, "0.25 photos/s"), (3.14, "3.1 photos/s"), (1234.5, "1,234 photos/s")]
 )
 def test_rates_are_told_with_two_or_three_figures(rate: float, words: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy.orm import Session
 
-from catalog import captions, collections, history, items, reasons
+from catalog import captions, collections, decisions, history, items, reasons
 from catalog.errors import Conflict
 from catalog.schema import Caption, CaptionState, Item, Origin, Reason, Role, User
 
@@ -58,6 +58,16 @@ def test_a_reason_is_given_to_ones_own_last_decision_and_can_be_taken_away(
     assert caption.version == 4
     reasons.give(session, caption, None, user=ada)
     assert told(session, item) == [None, None, None]
+
+
+def test_a_reason_is_that_of_the_correction_and_not_of_what_took_it_back(
+    session: Session, item: Item, ada: User
+) -> None:
+    caption = model_caption(session, item, None)
+    captions.revise(session, caption, version=1, user=ada, text="Two cats.")
+    decisions.undo(session, caption, version=2, user=ada)
+    reasons.give(session, caption, Reason.NUMBER, user=ada)
+    assert told(session, item) == [None, Reason.NUMBER]
 
 
 def test_who_has_changed_nothing_has_no_reason_to_give(session: Session, item: Item, ada: User) -> None:
