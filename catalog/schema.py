@@ -522,7 +522,7 @@ class SpotCheck(Base):
     """A random sample of the captions that somebody wants to accept unread, and what they found in it.
 
     `captions` lists the captions drawn, each with its item, version and text; `verdicts` says of each id
-    whether it is right. `total` is the number of items from which they were drawn.
+    whether it is right. `total` is the number of captions from which they were drawn.
     """
 
     __tablename__ = "spot_checks"
