@@ -28,13 +28,10 @@ TEXT_LENGTH = 10_000  # characters
 ACTION_LENGTH = 32  # characters of an action in the history
 MACHINE_MADE = {Origin.MODEL, Origin.ACCEPTED_UNCHANGED}
 # How the captions of an item follow each other: as people put them; those that nobody put anywhere stand
-# behind, captions before alt texts and descriptions, oldest first.
-IN_ORDER = (
-    Caption.position.is_(None),
-    Caption.position,
-    case((Caption.kind == CaptionKind.CAPTION, 0), else_=1),
-    Caption.id,
-)
+# behind, oldest first. Pages show captions before alt texts and descriptions there.
+AS_PUT = (Caption.position.is_(None), Caption.position)
+IN_ORDER = (*AS_PUT, case((Caption.kind == CaptionKind.CAPTION, 0), else_=1), Caption.id)
+IN_ORDER_OF_FILES = (*AS_PUT, Caption.id)
 
 
 @dataclass(frozen=True)

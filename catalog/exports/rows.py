@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, select, tuple_
 from sqlalchemy.orm import Session
 
-from catalog.captions import IN_ORDER
+from catalog.captions import IN_ORDER_OF_FILES
 from catalog.schema import Caption, Checkpoint, Collection, Image, Item
 
 ROWS_AT_A_TIME = 500
@@ -70,7 +70,7 @@ def _captions(session: Session, item_ids: list[int]) -> dict[int, list[ExportedC
         select(Caption, Checkpoint.name)
         .outerjoin(Checkpoint, Checkpoint.id == Caption.checkpoint_id)
         .where(Caption.item_id.in_(item_ids))
-        .order_by(*IN_ORDER)
+        .order_by(*IN_ORDER_OF_FILES)
     )
     captions: dict[int, list[ExportedCaption]] = {}
     for caption, checkpoint in found:

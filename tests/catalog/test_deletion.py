@@ -30,7 +30,13 @@ from catalog.schema import (
     Item,
     Job,
     JobKind,
+    Operation,
+    OperationItem,
+    OperationKind,
+    Redecoding,
+    RedecodingKind,
     Scope,
+    SpotCheck,
     Tombstone,
     Upload,
     UploadPart,
@@ -89,7 +95,31 @@ def collection_id(
             item.twins_kept = True
         jobs.create_caption_job(session, collection, checkpoint=checkpoint, user=user, mode="add")
         _report(session, collection_id, blobs)
+        _review(session, collection_id, checkpoint, user)
     return collection_id
+
+
+def _review(session: Session, collection_id: int, checkpoint: Checkpoint, user: User) -> None:
+    """What reviewing leaves: a spot check, an operation on both photos, and a question about each."""
+    check = SpotCheck(collection_id=collection_id, filter={}, total=2, captions=[])
+    session.add(check)
+    session.flush()
+    operation = Operation(
+        collection_id=collection_id, kind=OperationKind.ASSIGN, user_id=user.id, spot_check_id=check.id
+    )
+    session.add(operation)
+    session.flush()
+    for item in session.scalars(select(Item)):
+        session.add(OperationItem(operation_id=operation.id, item_id=item.id, assignee_id=user.id))
+        session.add(
+            Redecoding(
+                item_id=item.id,
+                user_id=user.id,
+                checkpoint_id=checkpoint.id,
+                kind=RedecodingKind.CONTINUATION,
+                question={"prefix": "A"},
+            )
+        )
 
 
 def _report(session: Session, collection_id: int, blobs: BlobStore) -> None:
@@ -148,7 +178,7 @@ def test_an_item_takes_along_what_is_its_own_and_reports_forget_it(
     assert sorted(keys) == sorted([image.sha256, image.rendition])
     assert remove_blobs(database, blobs, keys) == Removal(gone=2, kept=0)
     tables = [table for table in Base.metadata.sorted_tables if "item_id" in table.columns]
-    assert len(tables) == 5
+    assert len(tables) == 7
     with database.reading() as session:
         for table in tables:
             assert session.scalar(select(func.count()).where(table.c.item_id == item.id)) == 0
@@ -164,7 +194,7 @@ def test_an_item_takes_along_what_is_its_own_and_reports_forget_it(
     )
     assert (waiting.total, waiting.skipped) == (2, 1)
     after = rows(database)
-    half = {"items", "images", "captions", "caption_details", "drafts"}
+    half = {"items", "images", "captions", "caption_details", "drafts", "redecodings", "operation_items"}
     assert {name for name in half if after[name] * 2 != before[name]} == set()
     assert {name for name in after if after[name] > before[name]} == {"tombstones"}
 
