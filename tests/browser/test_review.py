@@ -72,6 +72,7 @@ def test_theirs_can_be_taken_instead(new_page: Callable[..., Page], item: str, c
     expect(other.get_by_label("Caption", exact=True)).to_have_value("A red kite above the harbour.")
     other.keyboard.press("Control+Enter")
     other.wait_for_url(COLLECTION)
+    other.wait_for_load_state("networkidle")
     complaints.clear()
 
 
@@ -88,6 +89,7 @@ def test_keeping_mine_keeps_the_text_that_was_accepted_unread(
     other.wait_for_url(COLLECTION)
     other.goto(item)
     expect(other.get_by_label("Caption", exact=True)).to_have_value("A kite above the harbour.")
+    other.wait_for_load_state("networkidle")
     complaints.clear()
 
 
@@ -122,6 +124,7 @@ def test_an_empty_caption_is_refused_and_the_page_says_so(page: Page, item: str)
 
 def test_rejecting_keeps_the_text_and_says_so(page: Page, item: str) -> None:
     page.goto(item)
+    page.wait_for_timeout(300)  # what was shown for less is neither accepted nor rejected
     page.get_by_role("button", name="Reject", exact=False).first.click()
     page.wait_for_url(COLLECTION)
     page.goto(item)
