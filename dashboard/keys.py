@@ -1,6 +1,6 @@
 """The page of one's own keys for the review page."""
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from catalog import accounts
@@ -23,5 +23,4 @@ def save() -> ResponseReturnValue:
     wanted = {action.name: request.form.get(action.name, action.key) for action in ACTIONS}
     accounts.set_keys(current_session(), viewer(), checked(wanted) if "reset" not in request.form else {})
     commit()
-    flash("Your keys are saved.")
-    return redirect(url_for(".index"), 303)
+    return redirect(url_for(".index", saved="yes"), 303)

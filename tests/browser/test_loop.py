@@ -65,6 +65,7 @@ def test_photos_become_reviewed_and_exported_captions(
     page.wait_for_timeout(300)  # what was shown for less is not accepted as it is
     page.keyboard.press("Control+Enter")
     page.wait_for_url(lambda url: url != second)
+    page.wait_for_load_state("networkidle")  # what is cut off is sent again, and answered 409
 
     page.goto(first)
     expect(page.get_by_text("Person · edited")).to_be_visible()

@@ -570,6 +570,7 @@ def test_a_key_that_people_chose_works_and_stands_on_its_button(
     expect(page.get_by_text("does two things")).to_be_hidden()
     page.get_by_role("button", name="Save").press("Enter")
     expect(page.get_by_text("Your keys are saved.")).to_be_visible()
+    page.wait_for_load_state()
     _review(page, collection_id)
     expect(page.get_by_role("button", name="Flag").locator("kbd")).to_have_text("Ctrl I")
     page.keyboard.press("Escape")
