@@ -1,5 +1,10 @@
 // The text box of a caption.
 
+/** The box of a caption's form. */
+export function boxOf(form) {
+  return form.querySelector("textarea");
+}
+
 /** Put a text into the box as if it were typed, so that the field's own undo takes it back. */
 export function replaceText(box, text) {
   box.focus();

@@ -2,7 +2,7 @@
 // outbox, and the next photo is shown at once.
 
 import { send, show } from "./api.js";
-import { replaceText } from "./box.js";
+import { boxOf, replaceText } from "./box.js";
 import { compare, isOpen } from "./conflict.js";
 import { discard, goOnFrom, onItsWay, saveDraft, settle } from "./drafts.js";
 import { onKey } from "./keys.js";
@@ -200,10 +200,6 @@ function rowOf(entry) {
 
 function formOf(caption) {
   return shown().querySelector(`form.caption[data-caption="${caption}"]`);
-}
-
-function boxOf(form) {
-  return form.querySelector("textarea");
 }
 
 const onCurrent = (what) => () => {

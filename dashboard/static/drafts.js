@@ -1,6 +1,7 @@
 // Texts that nobody has decided on: kept in this browser at every keystroke, and by the server soon after.
 
 import { send } from "./api.js";
+import { boxOf } from "./box.js";
 import { onShown } from "./shown.js";
 
 const DRAFT_AFTER = 800; // milliseconds without a keystroke
@@ -111,10 +112,6 @@ function plan(form, after) {
 
 function keyOf(form) {
   return `recaption.draft.${user}.${form.dataset.draftUrl}.${form.dataset.caption}`;
-}
-
-function boxOf(form) {
-  return form.querySelector("textarea");
 }
 
 function said(form, text) {

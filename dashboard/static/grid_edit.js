@@ -1,6 +1,7 @@
 // Correcting a caption in its tile: Ctrl+Enter accepts it, Esc leaves it as it was.
 
 import { send, show } from "./api.js";
+import { replaceText } from "./box.js";
 
 const template = document.querySelector("[data-editor]");
 
@@ -26,7 +27,7 @@ export function edit(tile, { onAccepted, onLeft }) {
   form.addEventListener("submit", (event) => { event.preventDefault(); accept(); });
   form.addEventListener("keydown", (event) => keys(event, { accept, leave }));
   form.querySelector("[data-leave]").addEventListener("click", leave);
-  form.querySelector("[data-take-theirs]").addEventListener("click", () => { choose(state); replace(box, state.original); });
+  form.querySelector("[data-take-theirs]").addEventListener("click", () => { choose(state); replaceText(box, state.original); });
   form.querySelector("[data-keep-mine]").addEventListener("click", () => { choose(state); accept(); });
   addEventListener("beforeunload", state.guard = (event) => { if (isChanged(state)) event.preventDefault(); });
 }
@@ -93,11 +94,4 @@ function choose(state) {
   state.original = state.theirs.current;
   state.theirs = null;
   state.form.querySelector("[data-conflict]").hidden = true;
-}
-
-/** Put a text into the box as if it were typed, so that the field's own undo takes it back. */
-function replace(box, text) {
-  box.focus();
-  box.select();
-  if (!document.execCommand("insertText", false, text)) box.value = text;
 }

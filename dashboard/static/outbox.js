@@ -79,13 +79,14 @@ async function sendAll() {
   for (let [entry] = open(); entry; [entry] = open()) {
     const { after, resolve, reject } = waiting.get(entry.id) ?? {};
     await after?.catch(() => {});
+    // Noted before it goes: a page that is closed meanwhile does not learn whether it arrived.
+    write(entries().map((other) => (other.id === entry.id ? { ...other, tried: true } : other)));
     try {
       const answer = await deliver(entry);
       drop(entry.id);
       resolve?.(answer);
     } catch (problem) {
       if (isPassing(problem)) {
-        write(entries().map((other) => (other.id === entry.id ? { ...other, tried: true } : other)));
         timer = setTimeout(pump, RETRY_AFTER);
         return;
       }

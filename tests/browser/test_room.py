@@ -301,6 +301,34 @@ def test_a_decision_whose_answer_was_lost_is_not_done_twice(
     complaints.clear()
 
 
+def test_a_caption_whose_answer_a_closed_tab_did_not_hear_is_not_written_twice(
+    page: Page, new_page: Callable[..., Page], server: Server, new_queue: Callable[..., int]
+) -> None:
+    collection_id = new_queue(1)
+    with server.database.reading() as session:
+        item_id = session.scalars(_of(collection_id)).one().id
+    page.goto(f"/items/{item_id}")
+    page.route("**/captions", lambda route: None)  # it is on its way for ever
+    page.get_by_text("Write another caption").click()
+    page.get_by_label("New caption").fill("Written once.")
+    page.get_by_role("button", name="Save to review").click()
+    key = "Object.keys(localStorage).find((key) => key.startsWith('recaption.outbox'))"
+    outbox = f"localStorage.getItem({key})"
+    _wait_until(lambda: '"tried":true' in (page.evaluate(outbox) or ""), "the browser knows that it was sent")
+    with server.database.writing() as session:  # it arrived
+        item = session.get_one(Item, item_id)
+        captions.write(session, item, text="Written once.", user=None, state=CaptionState.CANDIDATE)
+    again = new_page()  # it finds what the closed tab left
+    again.goto("/jobs")
+    left = [page.evaluate(key), page.evaluate(outbox)]
+    again.evaluate("(left) => localStorage.setItem(...left)", left)
+    again.reload()
+    _wait_until(lambda: again.evaluate(outbox) is None, "the server has it")
+    with server.database.reading() as session:
+        query = select(Caption.text).where(Caption.item_id == item_id, Caption.text == "Written once.")
+        assert len(session.scalars(query).all()) == 1
+
+
 def test_an_edit_that_came_second_is_shown_when_the_page_has_gone_on(
     page: Page, server: Server, new_queue: Callable[..., int], complaints: list[str]
 ) -> None:
