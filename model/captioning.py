@@ -3,6 +3,7 @@
 import glob
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -11,10 +12,12 @@ from tqdm import tqdm
 
 from model.errors import CaptioningError
 from model.images import decode_ahead
+from model.lanes import in_lanes, lane_count
 from model.outputs import Captioned, OutputFile
 from model.prediction import Prediction
 from model.predictor import Predictor
 from pictures.decode import MAX_PIXELS
+from pictures.errors import PictureError
 
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".tif", ".tiff", ".avif", ".jp2", ".j2k")
@@ -57,15 +60,8 @@ def caption_photos(
     """Caption photos in order, batch by batch; threads decode ahead, a bad photo costs only itself."""
     decoded = decode_ahead(map(Path, images), predictor.description.preprocessing, max_pixels=max_pixels)
     photos = zip(images, decoded, strict=True)
-    while batch := list(islice(photos, batch_size)):
-        framed = [photo for _, photo in batch if isinstance(photo, Tensor)]
-        predictions = iter(predictor.predict_framed(framed) if framed else [])
-        yield [
-            _captioned(image, next(predictions))
-            if isinstance(photo, Tensor)
-            else Captioned(image=image, error=str(photo))
-            for image, photo in batch
-        ]
+    batches = iter(lambda: list(islice(photos, batch_size)), [])
+    yield from in_lanes(partial(_caption, predictor), batches, lanes=lane_count(predictor.device))
 
 
 def caption_to_file(
@@ -113,6 +109,17 @@ def _refuse_source(output: Path, images: Sequence[str]) -> None:
         raise CaptioningError(f'"{output}" is a folder; name a file to write the captions to')
     if any(Path(image).resolve() == target for image in images):
         raise CaptioningError(f'"{output}" is one of the photos; choose another --output')
+
+
+def _caption(predictor: Predictor, batch: Sequence[tuple[str, Tensor | PictureError]]) -> list[Captioned]:
+    framed = [photo for _, photo in batch if isinstance(photo, Tensor)]
+    predictions = iter(predictor.predict_framed(framed) if framed else [])
+    return [
+        _captioned(image, next(predictions))
+        if isinstance(photo, Tensor)
+        else Captioned(image=image, error=str(photo))
+        for image, photo in batch
+    ]
 
 
 def _captioned(image: str, prediction: Prediction) -> Captioned:

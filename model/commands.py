@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING
 
 import click
@@ -14,10 +16,12 @@ from model.config import CHOICES
 
 if TYPE_CHECKING:
     from model.comparison import System
+    from model.config import Recipe
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 DEVICE = click.Choice(["auto", "cpu", "cuda"])
+PRECISION = click.Choice(["auto", "float32"])
 BEAM_SIZE = click.IntRange(1, 32)
 FRAMING = click.Choice(CHOICES["data.framing"])
 
@@ -26,41 +30,60 @@ FRAMING = click.Choice(CHOICES["data.framing"])
 @click.option(
     "--data", "source", required=True, type=click.Path(path_type=Path), help="Photos with captions."
 )
-@click.option("--recipe", "recipe_name", required=True, help="Name of a recipe, or a .toml file.")
+@click.option(
+    "--recipe",
+    "recipe_name",
+    help="Name of a recipe, or a .toml file [default: that of --from, for retraining].",
+)
 @click.option(
     "--output", required=True, type=FOLDER, help="Folder for the checkpoint and the training state."
 )
 @click.option("--from", "base", type=FOLDER, help="Checkpoint to start from.")
 @click.option("--resume", is_flag=True, help="Go on with the run whose state is in OUTPUT.")
 @click.option("--cache", type=FOLDER, help="Folder for encoder features [default: OUTPUT/training].")
+@click.option(
+    "--cache-size",
+    type=click.IntRange(1),
+    metavar="GB",
+    help="Keep so many gigabytes of features, those of this run in any case [default: all].",
+)
 @click.option("--device", type=DEVICE, default="auto", show_default=True)
 @click.argument("overrides", nargs=-1, metavar="[TABLE.KEY=VALUE]...")
 def train(
     source: Path,
-    recipe_name: str,
+    recipe_name: str | None,
     output: Path,
     base: Path | None,
     resume: bool,
     cache: Path | None,
+    cache_size: int | None,
     device: str,
     overrides: tuple[str, ...],
 ) -> None:
-    """Train a captioner and keep what validates best."""
-    from model.config import load_recipe
+    """Train a captioner and keep what validates best. SIGTERM ends it with its state saved for --resume."""
+    from model.errors import TrainingStopped
     from model.training import train as run
 
-    run(
-        load_recipe(recipe_name, overrides),
-        source=source,
-        output=output,
-        name=output.resolve().name,
-        base=base,
-        resume=resume,
-        cache=cache,
-        device=device,
-        progress=sys.stderr.isatty(),
-        report=lambda line: click.echo(line, err=True),
-    )
+    told = Event()
+    signal.signal(signal.SIGTERM, lambda number, frame: told.set())
+    try:
+        run(
+            _recipe(recipe_name, base, overrides),
+            source=source,
+            output=output,
+            name=output.resolve().name,
+            base=base,
+            resume=resume,
+            cache=cache,
+            cache_bytes=cache_size * 10**9 if cache_size else None,
+            device=device,
+            progress=sys.stderr.isatty(),
+            report=lambda line: click.echo(line, err=True),
+            stopping=told.is_set,
+        )
+    except TrainingStopped as stopped:
+        click.echo(str(stopped), err=True)
+        sys.exit(128 + signal.SIGTERM)
 
 
 @click.command()
@@ -75,10 +98,12 @@ def train(
 @click.option("--beam-size", type=BEAM_SIZE, help="[default: the checkpoint's]")
 @click.option("--framing", type=FRAMING, help="How photos are made square [default: as the checkpoint says].")
 @click.option("--predictions", type=FILE, help="Write the first captions as a COCO results JSON.")
+@click.option("--details", type=FILE, help="Write a line of JSON a photo: all captions and their CIDEr.")
 @click.option(
     "--against", multiple=True, type=FOLDER, help="More checkpoints on the same photos; folders may follow."
 )
 @click.option("--device", type=DEVICE, default="auto", show_default=True)
+@click.option("--precision", type=PRECISION, default="float32", show_default=True, help="As for caption.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and no progress.")
 @click.argument("more", nargs=-1, type=FOLDER, metavar="[DIR]...")
 def evaluate(
@@ -89,8 +114,10 @@ def evaluate(
     beam_size: int | None,
     framing: str | None,
     predictions: Path | None,
+    details: Path | None,
     against: tuple[Path, ...],
     device: str,
+    precision: str,
     as_json: bool,
     more: tuple[Path, ...],
 ) -> None:
@@ -115,6 +142,7 @@ def evaluate(
         device=device,
         beam_size=beam_size,
         framing=framing,
+        precision=precision,
         progress=sys.stderr.isatty() and not as_json,
     )
     first = (
@@ -125,10 +153,23 @@ def evaluate(
     if predictions:
         evaluation.write_predictions(predictions, examples, first.captions.texts)
     systems = [first, *map(score, others)]
+    if details:
+        comparison.write_details(details, examples, systems)
     click.echo(_evaluations(systems, as_json=as_json))
     _name_failed(systems)
     if any(system.captions.failed for system in systems if system.description):
         sys.exit(1)
+
+
+@click.command("check-checkpoint", hidden=True)
+@click.argument("folder", type=FOLDER)
+def check_checkpoint(folder: Path) -> None:
+    """Try a checkpoint from elsewhere out, for whoever adds it: only this process can come to harm."""
+    from model.checkpoint_check import MEMORY_LIMIT, check
+    from pictures.decoding_child import limit_memory
+
+    limit_memory(MEMORY_LIMIT)
+    check(folder)
 
 
 @click.command()
@@ -141,6 +182,13 @@ def evaluate(
 @click.option("--beam-size", type=BEAM_SIZE, help="[default: the checkpoint's]")
 @click.option("--batch-size", type=click.IntRange(1, 4096), default=32, show_default=True)
 @click.option("--device", type=DEVICE, default="auto", show_default=True)
+@click.option(
+    "--precision",
+    type=PRECISION,
+    default="auto",
+    show_default=True,
+    help="auto is faster where it can be; float32 says the same on every processor.",
+)
 @click.option("--resume", is_flag=True, help="Skip photos that OUTPUT already has a line for.")
 @click.option("--max-pixels", type=click.IntRange(1), default=200_000_000, show_default=True)
 def caption(
@@ -151,6 +199,7 @@ def caption(
     beam_size: int | None,
     batch_size: int,
     device: str,
+    precision: str,
     resume: bool,
     max_pixels: int,
 ) -> None:
@@ -163,7 +212,7 @@ def caption(
         sources,
         output,
         load_predictor=lambda: Predictor.load(
-            checkpoint or starter_folder(), device=device, beam_size=beam_size
+            checkpoint or starter_folder(), device=device, beam_size=beam_size, precision=precision
         ),
         format_name=format_name,
         batch_size=batch_size,
@@ -178,6 +227,19 @@ def caption(
         for image, error in report.errors:
             click.echo(f"  {image}: {error}", err=True)
         sys.exit(1)
+
+
+def _recipe(name: str | None, base: Path | None, overrides: Sequence[str]) -> "Recipe":
+    """The recipe of that name, or the one by which a checkpoint is retrained."""
+    from model.config import load_recipe, override
+    from model.description import read_description
+    from model.retraining import retraining_recipe
+
+    if name:
+        return load_recipe(name, overrides)
+    if base is None:
+        raise click.UsageError("give --recipe, or --from with a checkpoint, which goes on by its own")
+    return override(retraining_recipe(read_description(base)), overrides)
 
 
 def _evaluations(systems: Sequence["System"], *, as_json: bool) -> str:

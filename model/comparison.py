@@ -1,6 +1,7 @@
 """Several systems on the same photos, each against the first; and recipes over their seeds."""
 
 import dataclasses
+import json
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from model.bootstrap import Difference, paired_differences, seed_differences
 from model.data import Example
 from model.description import Description
 from model.evaluation import Captions, Evaluation, Evaluator, predict_captions, read_captions
-from model.metrics import corpus_scores, named
+from model.metrics import cider_of_each, corpus_scores, named
 from model.predictor import Predictor
 
 MIN_SEEDS = 3
@@ -66,9 +67,12 @@ def checkpoint_system(
     beam_size: int | None,
     framing: str | None,
     progress: bool,
+    precision: str = "float32",
 ) -> System:
     """Caption the photos with a checkpoint and score that; beam size and framing are its own unless given."""
-    predictor = Predictor.load(folder, device=device, beam_size=beam_size, framing=framing)
+    predictor = Predictor.load(
+        folder, device=device, beam_size=beam_size, framing=framing, precision=precision
+    )
     captions = predict_captions(predictor, examples, progress=progress)
     statistics = evaluator.statistics(captions)
     description = predictor.description
@@ -109,6 +113,25 @@ def compare(systems: Sequence[System]) -> Comparison:
     )
 
 
+def write_details(path: Path, examples: Sequence[Example], systems: Sequence[System]) -> None:
+    """A line of JSON a photo: what each system wrote and what CIDEr-D that has, by the system's name.
+
+    The document frequencies are those of all references, so that a photo scores the same whatever became of
+    the others.
+    """
+    names = [_name_among(system, systems) for system in systems]
+    ciders = [cider_of_each(system.statistics) for system in systems]
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for row, example in enumerate(examples):
+            texts = [system.captions.texts[row] for system in systems]
+            detail = {
+                "image": example.path.name,
+                "captions": dict(zip(names, texts, strict=True)),
+                "cider": {name: float(found[row]) for name, found in zip(names, ciders, strict=True)},
+            }
+            file.write(json.dumps(detail, ensure_ascii=False) + "\n")
+
+
 def comparison_to_dict(comparison: Comparison) -> dict[str, Any]:
     """Plain values, ready for JSON: what there is of the first evaluation, then `against` and `recipes`."""
     return {
@@ -122,6 +145,14 @@ def comparison_to_dict(comparison: Comparison) -> dict[str, Any]:
         ],
         "recipes": [dataclasses.asdict(recipe) for recipe in comparison.recipes],
     }
+
+
+def _name_among(system: System, systems: Sequence[System]) -> str:
+    """A system's name, with its place behind it where another one has the same."""
+    if sum(other.name == system.name for other in systems) == 1:
+        return system.name
+    place = next(place for place, other in enumerate(systems, start=1) if other is system)
+    return f"{system.name} ({place})"
 
 
 def _recipes(systems: Sequence[System]) -> tuple[RecipeScores, ...]:

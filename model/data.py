@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,15 @@ SPLIT_NAMES = ("train", *VALIDATION_NAMES, "test")
 
 @dataclass(frozen=True)
 class Example:
-    """A photo and the captions people gave it; `image_id` is what its file of captions calls it."""
+    """A photo and the captions people gave it; `image_id` is what its file of captions calls it.
+
+    `source` says where the pair comes from, in a word, where the file says so.
+    """
 
     path: Path
     captions: tuple[str, ...]
     image_id: int | str = ""
+    source: str = ""
 
     def __post_init__(self) -> None:
         if self.image_id == "":
@@ -30,10 +34,11 @@ class Example:
 
 @dataclass(frozen=True)
 class CaptionData:
-    """Examples by split."""
+    """Examples by split; `about` is what their file says of itself."""
 
     source: Path
     splits: Mapping[str, tuple[Example, ...]]
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     def split(self, name: str) -> tuple[Example, ...]:
         """The examples of one split; raises DataError naming those there are."""
@@ -58,14 +63,15 @@ def read_data(source: Path) -> CaptionData:
     Raises DataError for an empty folder, captions without images, images without captions, and for an image
     that stands in two splits.
     """
+    about: dict[str, Any] = {}
     if not source.exists():
         raise DataError(f'there is no "{source}" to read photos and captions from')
     if source.is_file():
-        splits = _read_json([source])
+        splits = _read_json([source], about)
     elif (source / "captions.txt").is_file():
         splits = _read_flickr8k(source)
     elif files := sorted(source.glob("*.json")):
-        splits = _read_json(files)
+        splits = _read_json(files, about)
     else:
         raise DataError(
             f'"{source}" holds neither captions.txt with Images/ nor a captions JSON; '
@@ -73,7 +79,7 @@ def read_data(source: Path) -> CaptionData:
         )
     _refuse_missing(splits, source)
     _refuse_leaks(splits, source)
-    return CaptionData(source, splits)
+    return CaptionData(source, splits, about)
 
 
 def content_hashes(examples: Sequence[Example]) -> list[str]:
@@ -153,12 +159,14 @@ def _lines(path: Path) -> list[str]:
     return list(dict.fromkeys(line.strip() for line in lines if line.strip()))
 
 
-def _read_json(files: Sequence[Path]) -> dict[str, tuple[Example, ...]]:
+def _read_json(files: Sequence[Path], about: dict[str, Any]) -> dict[str, tuple[Example, ...]]:
+    """The examples by split; what the files say of themselves goes into `about`."""
     splits: dict[str, list[Example]] = {}
     for file in files:
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
             read = _coco(content, file) if "annotations" in content else _karpathy(content, file)
+            about |= dict(content.get("about", {}))
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f'"{file}" is neither a Karpathy nor a COCO captions JSON: {error!r}') from error
         for split, example in read:
@@ -173,12 +181,13 @@ def _karpathy(content: dict[str, Any], file: Path) -> list[tuple[str, Example]]:
         captions = tuple(sentence["raw"].strip() for sentence in image["sentences"])
         # Karpathy's "restval" is the part of COCO's validation photos that everybody trains on.
         split = "train" if image["split"] == "restval" else image["split"]
-        read.append((split, Example(path, captions, image.get("cocoid", image.get("imgid", "")))))
+        image_id = image.get("cocoid", image.get("imgid", ""))
+        read.append((split, Example(path, captions, image_id, str(image.get("source", "")))))
     return read
 
 
 def _coco(content: dict[str, Any], file: Path) -> list[tuple[str, Example]]:
-    split = next((name for name in ("train", "val", "dev", "test") if name in file.stem), file.stem)
+    split = next((name for name in ("train", "val", "dev", "test", "golden") if name in file.stem), file.stem)
     captions: dict[Any, list[str]] = {image["id"]: [] for image in content["images"]}
     for annotation in content["annotations"]:
         captions[annotation["image_id"]].append(annotation["caption"].strip())

@@ -6,6 +6,7 @@ import torch
 import torch.distributed as dist
 
 from model.errors import ModelError
+from model.fusion import can_fuse
 
 
 def pick_device(name: str) -> torch.device:
@@ -32,6 +33,11 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     return any(getattr(torch.cpu, name, bool)() for name in names)
 
 
+def can_encode_fast(device: torch.device) -> bool:
+    """Whether bfloat16 with fused kernels (`model.fusion`) pays here."""
+    return device.type == "cpu" and has_fast_bfloat16(device) and can_fuse()
+
+
 def training_precision(device: torch.device, name: str) -> AbstractContextManager[None]:
     """The precision a recipe trains in; bfloat16 only where that is fast."""
     enabled = name == "bfloat16" and has_fast_bfloat16(device)
@@ -39,9 +45,8 @@ def training_precision(device: torch.device, name: str) -> AbstractContextManage
 
 
 def encoding_precision(device: torch.device) -> AbstractContextManager[None]:
-    """The precision photos are encoded in: float16 on a GPU, float32 on a processor.
+    """The precision photos are encoded in to learn from them and to measure: float16 on a GPU, else float32.
 
-    Not bfloat16, twice as fast as it is where processors have it: its 8 bits put the features 12 % off, and
-    every fifth caption would be another one than on the machine next to it.
+    Not bfloat16, which changes every fifth caption: figures must not depend on the machine they come from.
     """
     return torch.autocast(device.type, dtype=torch.float16, enabled=device.type == "cuda")

@@ -21,5 +21,9 @@ class TrainingError(ModelError):
     """Training that cannot go on."""
 
 
+class TrainingStopped(TrainingError):
+    """Training that was told to stop, and has saved its state."""
+
+
 class CaptioningError(ModelError):
     """A captioning run that cannot start."""

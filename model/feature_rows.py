@@ -1,11 +1,11 @@
-"""Rows of numbers on disk, a row a photo, in files that only grow."""
+"""Rows of numbers on disk, a row a photo, in files that grow until they are trimmed."""
 
 import fcntl
 import math
 import os
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,8 @@ class CachedFeatures:
     An int gives a read-only view (h, w, C); a slice or an array of integers gives a copy (n, h, w, C).
     """
 
-    def __init__(self, rows: np.ndarray, places: np.ndarray) -> None:
+    def __init__(self, folder: Path, rows: np.ndarray, places: np.ndarray) -> None:
+        self.folder = folder
         self._rows = rows
         self._places = places
 
@@ -41,17 +42,18 @@ class CachedFeatures:
 class FeatureRows:
     """Rows of one shape in a file, and beside it an index: a line about them, then the photo's hash of each.
 
-    Both files only grow, the rows first, so what a killed process leaves incomplete is at their ends. A row
-    counts when its line and its bytes are whole.
+    Both files grow, the rows first, so what a killed process leaves incomplete is at their ends. A row counts
+    when its line and its bytes are whole. Only `drop` makes them shorter.
     """
 
     def __init__(self, folder: Path, head: str, shape: tuple[int, ...]) -> None:
         self._folder = folder
         self._index = folder / INDEX_FILE
         self._data = folder / ROWS_FILE
+        self._partial = self._data.with_suffix(".partial")
         self._head = head
         self._shape = shape
-        self._row_bytes = math.prod(shape) * np.dtype(np.float16).itemsize
+        self.row_bytes = math.prod(shape) * np.dtype(np.float16).itemsize
 
     def hashes(self) -> list[str]:
         """The photo of each row that counts; raises DataError for an index that begins with other words."""
@@ -61,16 +63,26 @@ class FeatureRows:
                 f'"{self._index}" is damaged; delete the folder "{self._folder}", '
                 "and the photos are encoded again"
             )
-        rows = self._data.stat().st_size // self._row_bytes if self._data.is_file() else 0
+        rows = self._data.stat().st_size // self.row_bytes if self._data.is_file() else 0
         return lines[1 : 1 + rows]
 
-    def select(self, hashes: Sequence[str]) -> CachedFeatures:
-        """The rows of these photos, memory-mapped."""
-        held = self.hashes()
-        places = {digest: row for row, digest in enumerate(held)}
-        rows = np.memmap(self._data, np.float16, mode="r", shape=(len(held), *self._shape))
-        # A plain array over the same memory: an index into a memmap makes another memmap, which takes longer.
-        return CachedFeatures(np.asarray(rows), np.array([places[digest] for digest in hashes]))
+    def select(self, hashes: Sequence[str]) -> CachedFeatures | None:
+        """The rows of these photos, memory-mapped; None where one of them has no row."""
+        while True:
+            held = self.hashes()
+            places = {digest: row for row, digest in enumerate(held)}
+            if not places.keys() >= set(hashes):
+                return None
+            # Files that were replaced since are shorter.
+            with suppress(ValueError):
+                rows = np.memmap(self._data, np.float16, mode="r", shape=(len(held), *self._shape))
+                # Rows may have moved since the index was read: whoever moves them takes the lines away first.
+                if self.hashes()[: len(held)] == held:
+                    # A plain array over the same memory: an index into a memmap makes another memmap, which
+                    # takes longer.
+                    return CachedFeatures(
+                        self._folder, np.asarray(rows), np.array([places[digest] for digest in hashes])
+                    )
 
     @contextmanager
     def adding(self, hashes: Sequence[str]) -> Iterator[list[str]]:
@@ -94,6 +106,38 @@ class FeatureRows:
             _append(self._data, maps.tobytes())
             _append(self._index, "".join(f"{digest}\n" for digest in hashes).encode())
 
+    def drop(self, dropped: Collection[str]) -> bool:
+        """Remove the rows of these photos; False where another process adds rows just now.
+
+        Those who have selected rows keep them. Killed in between, it leaves no rows, and all are encoded
+        again. Raises OSError, above all where there is no room for a copy of what stays.
+        """
+        with self._index.open("ab") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            held = self.hashes()
+            kept = [row for row, digest in enumerate(held) if digest not in dropped]
+            try:
+                self._copy(kept, self._partial)
+                # Lines first: by them, nobody may take a row for that of another photo.
+                lock.truncate(len(self._head) + 1)
+                os.fsync(lock.fileno())
+                self._partial.replace(self._data)
+            finally:
+                self._partial.unlink(missing_ok=True)
+            _append(self._index, "".join(f"{held[row]}\n" for row in kept).encode())
+        return True
+
+    def _copy(self, rows: Sequence[int], target: Path) -> None:
+        with self._data.open("rb") as source, target.open("wb") as copy:
+            for row in rows:
+                source.seek(row * self.row_bytes)
+                copy.write(source.read(self.row_bytes))
+            copy.flush()
+            os.fsync(copy.fileno())
+
     def _whole_lines(self) -> list[str]:
         try:
             content = self._index.read_bytes().decode("ascii", "replace")
@@ -107,12 +151,13 @@ class FeatureRows:
         os.truncate(self._index, sum(len(line) + 1 for line in whole))
         if not whole:
             _append(self._index, f"{self._head}\n".encode())
+        self._partial.unlink(missing_ok=True)
         self._data.touch()
-        os.truncate(self._data, len(held) * self._row_bytes)
+        os.truncate(self._data, len(held) * self.row_bytes)
 
     def _refuse_full_disk(self, photos: int) -> None:
         free = shutil.disk_usage(self._folder).free
-        if photos * self._row_bytes > free:
+        if photos * self.row_bytes > free:
             raise self._not_written(f"only {_megabytes(free)} are free", photos)
 
     @contextmanager
@@ -125,7 +170,7 @@ class FeatureRows:
     def _not_written(self, reason: str, photos: int) -> DataError:
         return DataError(
             f'cannot write "{self._data}": {reason}; the features of {photos} more photos take '
-            f"{_megabytes(photos * self._row_bytes)}; make room, or choose another folder with --cache"
+            f"{_megabytes(photos * self.row_bytes)}; make room, or choose another folder with --cache"
         )
 
 

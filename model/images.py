@@ -1,14 +1,14 @@
 """Photos from disk to framed pixels, decoded by threads ahead of the network that uses them."""
 
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from torch import Tensor
 
 from model.description import Preprocessing
+from model.lanes import ahead
 from model.transforms import frame
 from pictures.decode import MAX_PIXELS, open_picture
 from pictures.errors import PictureError
@@ -26,19 +26,8 @@ def decode_ahead(
     paths: Iterable[Path], preprocessing: Preprocessing, *, max_pixels: int = MAX_PIXELS
 ) -> Iterator[Tensor | PictureError]:
     """Framed photos in the order of their paths; in place of an unreadable one the error that says why."""
-    pool = ThreadPoolExecutor()
-    waiting = iter(paths)
-
-    def submit(path: Path) -> Future[Tensor | PictureError]:
-        return pool.submit(_read_or_error, path, preprocessing, max_pixels)
-
-    try:
-        pending = deque(submit(path) for path in islice(waiting, DECODED_AHEAD))
-        while pending:
-            yield pending.popleft().result()
-            pending.extend(submit(path) for path in islice(waiting, 1))
-    finally:
-        pool.shutdown(cancel_futures=True)
+    read = partial(_read_or_error, preprocessing=preprocessing, max_pixels=max_pixels)
+    return ahead(ThreadPoolExecutor(), read, paths, count=DECODED_AHEAD)
 
 
 def _read_or_error(path: Path, preprocessing: Preprocessing, max_pixels: int) -> Tensor | PictureError:

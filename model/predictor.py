@@ -8,18 +8,19 @@ from typing import Self
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from model.captioner import Captioner
 from model.checkpoint import load_checkpoint
 from model.description import Description
-from model.devices import encoding_precision, pick_device
+from model.devices import can_encode_fast, encoding_precision, pick_device
 from model.encoder import for_inference
 from model.errors import ModelError
+from model.fusion import fused
 from model.prediction import NOTHING_TYPED, Alternative, Beginning, Prediction, Replacement
 from model.search import Hypothesis, beam_search, caption_log_probs, emitted_log_probs
 from model.text import finish
-from model.transforms import frame, normalise
+from model.transforms import frame, normalise, stack
 from model.vocabulary import END, PAD, SPECIALS, START, UNK
 
 MAX_BEAM_SIZE = 32
@@ -38,14 +39,18 @@ class Predictor:
         *,
         device: torch.device,
         beam_size: int | None = None,
+        precision: str = "float32",
     ) -> None:
         self.description = description
         self.beam_size = beam_size or description.recipe.search.beam_size
         if not 1 <= self.beam_size <= MAX_BEAM_SIZE:
             raise ModelError(f"beam size {self.beam_size} is out of range; choose 1 to {MAX_BEAM_SIZE}")
-        self._encoder = for_inference(captioner.encoder).to(device)
+        fast = precision == "auto" and can_encode_fast(device)
+        self._encoder_dtype = torch.bfloat16 if fast else torch.float32
+        encoder = fused(captioner.encoder, torch.bfloat16) if fast else for_inference(captioner.encoder)
+        self._encoder: nn.Module = encoder.to(device)
         self._decoder = captioner.decoder.to(device).eval().requires_grad_(False)
-        self._device = device
+        self.device = device
 
     @classmethod
     def load(
@@ -55,16 +60,21 @@ class Predictor:
         device: str = "auto",
         beam_size: int | None = None,
         framing: str | None = None,
+        precision: str = "float32",
     ) -> Self:
         """Load a checkpoint folder; beam size and framing are the checkpoint's unless given.
 
+        `precision` "auto" encodes in bfloat16 where a processor is faster at it, which changes some captions
+        and no score (docs/benchmarks.md); "float32" says the same on every machine without a GPU.
         Raises CheckpointError, and ModelError for a device or beam size that cannot be had.
         """
         captioner, description = load_checkpoint(folder)
         if framing:
             preprocessing = dataclasses.replace(description.preprocessing, framing=framing)
             description = dataclasses.replace(description, preprocessing=preprocessing)
-        return cls(captioner, description, device=pick_device(device), beam_size=beam_size)
+        return cls(
+            captioner, description, device=pick_device(device), beam_size=beam_size, precision=precision
+        )
 
     def predict(self, images: Sequence[np.ndarray], *, attention: bool = False) -> list[Prediction]:
         """Caption photos of any size, each (H, W, 3) uint8 RGB, in one batch."""
@@ -107,7 +117,7 @@ class Predictor:
         """
         self._refuse_replacement(words, position, count)
         features = self.encode([self._frame(image)])
-        caption = torch.tensor(self._ids(words), device=self._device)
+        caption = torch.tensor(self._ids(words), device=self.device)
         candidates = self._candidates(features, caption, position, CANDIDATES_A_REPLACEMENT * count)
         captions = caption.repeat(len(candidates), 1)
         captions[:, position + 1] = candidates
@@ -119,9 +129,9 @@ class Predictor:
     @torch.inference_mode()
     def encode(self, images: Sequence[Tensor]) -> Tensor:
         """Framed photos -> grid features (B, N, D) float32."""
-        batch = normalise(torch.stack(list(images)).to(self._device), self.description.preprocessing)
-        with encoding_precision(self._device):
-            grid = self._encoder(batch)
+        batch = normalise(stack(images).to(self.device), self.description.preprocessing)
+        with encoding_precision(self.device):
+            grid = self._encoder(batch.to(self._encoder_dtype))
         return grid.float()
 
     def _frame(self, pixels: np.ndarray) -> Tensor:
@@ -156,7 +166,7 @@ class Predictor:
         longest = max(1, *(len(caption.tokens) for caption in captions))
         # A token's attention is that of the step before it, so the last token is never fed.
         rows = [[START, *caption.tokens, *[PAD] * longest][:longest] for caption in captions]
-        weights = self._decoder.attend(features, torch.tensor(rows, device=self._device).unsqueeze(1))
+        weights = self._decoder.attend(features, torch.tensor(rows, device=self.device).unsqueeze(1))
         if weights is None:
             return None
         scaled = (weights[:, 0] / weights[:, 0].amax(dim=-1, keepdim=True) * 255).round()

@@ -1,8 +1,11 @@
 """`recaption train`: from a folder of captioned photos to a checkpoint."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -15,11 +18,14 @@ from model.devices import pick_device
 from model.distributed import Ranks, joined
 from model.errors import TrainingError
 from model.feature_rows import CachedFeatures
+from model.feature_trimming import trim
 from model.features import cached_features
 from model.starting_point import StartingPoint, portable, starting_point
 from model.tokenizer import TOKENIZERS
 from model.trainer import Trainer
+from model.training_lock import alone_in
 from model.training_log import require_tensorboard
+from model.training_progress import Watched
 from model.training_run import TrainingRun
 from model.validation import Validation
 
@@ -43,15 +49,18 @@ def train(
     base: Path | None = None,
     resume: bool = False,
     cache: Path | None = None,
+    cache_bytes: int | None = None,
     device: str = "auto",
     progress: bool = False,
     report: Callable[[str], None] = print,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> Description:
     """Train on the split "train"; keep the epoch with the best CIDEr-D on the validation split, describe it.
 
-    `base` is a checkpoint to start from; its vocabulary is extended. State and log lie in `output`/training.
-    Under torchrun, all its processes train one network. Raises DataError, RecipeError, CheckpointError and
-    TrainingError.
+    `base` is a checkpoint to start from; its vocabulary is extended. State, log and progress lie in
+    `output`/training, features in `cache`, of which `cache_bytes` are kept. Under torchrun, all its processes
+    train one network. Once `stopping` says so, the state is saved and TrainingStopped raised. Raises
+    DataError, RecipeError, CheckpointError and TrainingError.
     """
     # Tiny gradients become denormal numbers, on which a CPU is many times slower. Threads take the setting
     # from the one that starts them, so it comes before the first tensor.
@@ -61,18 +70,27 @@ def train(
     on = pick_device(device)
     if recipe.training.tensorboard:
         require_tensorboard()
-    with joined(on) as ranks:
+    with joined(on) as ranks, ExitStack() as held:
         progress = progress and ranks.first
         report = report if ranks.first else _say_nothing
+        if ranks.first:
+            held.enter_context(alone_in(output / "training"))
+        watched = Watched(folder=output / "training", stopping=stopping, first=ranks.first)
         data = read_data(source)
         words = _tokenized(data.split("train"), recipe)
         start = starting_point(recipe, [caption for group in words for caption in group], base)
         start.captioner.to(on)
         with ranks.first_goes_first():
             training, validation = _photos(
-                data, start.captioner, recipe, cache=cache or output / "training", progress=progress
+                data,
+                start.captioner,
+                recipe,
+                cache=cache or output / "training",
+                cache_bytes=cache_bytes,
+                progress=progress,
+                watched=watched,
             )
-        description = _describe(name, recipe, start, training)
+        description = _describe(name, recipe, start, training, data.about)
         trainer = _trainer(description, start, training, words, ranks)
         run = TrainingRun(
             trainer=trainer,
@@ -80,6 +98,7 @@ def train(
             description=description,
             validation=_validation(description, validation, on),
             output=output,
+            watched=watched,
             bar=progress,
             report=report,
         )
@@ -96,7 +115,10 @@ def _say_nothing(line: str) -> None:
     pass
 
 
-def _describe(name: str, recipe: Recipe, start: StartingPoint, training: _Photos) -> Description:
+def _describe(
+    name: str, recipe: Recipe, start: StartingPoint, training: _Photos, about: Mapping[str, Any]
+) -> Description:
+    sources = Counter(example.source for example in training.examples if example.source)
     return Description(
         name=name,
         recipe=portable(recipe),
@@ -104,6 +126,8 @@ def _describe(name: str, recipe: Recipe, start: StartingPoint, training: _Photos
         preprocessing=preprocessing_of(recipe),
         lineage={
             **start.lineage,
+            **({"data": dict(about)} if about else {}),
+            **({"training_sources": dict(sorted(sources.items()))} if sources else {}),
             "training_photos": len(training.examples),
             "training_data_sha256": data_hash(training.examples, training.hashes),
         },
@@ -150,7 +174,14 @@ def _validation(description: Description, photos: _Photos, device: torch.device)
 
 
 def _photos(
-    data: CaptionData, captioner: Captioner, recipe: Recipe, *, cache: Path, progress: bool
+    data: CaptionData,
+    captioner: Captioner,
+    recipe: Recipe,
+    *,
+    cache: Path,
+    cache_bytes: int | None,
+    progress: bool,
+    watched: Watched,
 ) -> tuple[_Photos, _Photos]:
     validation = data.validation_split()
     # Splits that are not trained on count as well: a photo of the test split must not be learned from.
@@ -158,6 +189,10 @@ def _photos(
     refuse_same_bytes(hashes)
     cached = captioner.cached_part(recipe)
     device = next(captioner.parameters()).device
+
+    def after_batch(done: int, total: int) -> None:
+        watched.say("features", done=done, total=total)
+        watched.stop_if_told()
 
     def features(split: str, *, flipped: bool) -> CachedFeatures:
         return cached_features(
@@ -169,15 +204,33 @@ def _photos(
             device=device,
             flipped=flipped,
             progress=progress,
+            after_batch=after_batch,
         )
 
     def photos(split: str, variants: Sequence[FeatureMaps]) -> _Photos:
         return _Photos(split=split, examples=data.split(split), hashes=hashes[split], variants=variants)
 
-    variants: list[FeatureMaps] = [features("train", flipped=False)]
-    if recipe.data.flip:
-        variants.append(features("train", flipped=True) if len(cached) else Mirrored(variants[0]))
-    return photos("train", variants), photos(validation, [features(validation, flipped=False)])
+    def of_both() -> tuple[_Photos, _Photos]:
+        variants: list[FeatureMaps] = [features("train", flipped=False)]
+        if recipe.data.flip:
+            variants.append(features("train", flipped=True) if len(cached) else Mirrored(variants[0]))
+        return photos("train", variants), photos(validation, [features(validation, flipped=False)])
+
+    both = of_both()
+    if cache_bytes is not None and watched.first and trim(cache, cache_bytes, _needed(both)):
+        # What was removed takes its room until nobody has it mapped any more.
+        both = of_both()
+    return both
+
+
+def _needed(photos: Sequence[_Photos]) -> dict[Path, set[str]]:
+    """The photos whose features a run reads, by the folder that holds these."""
+    needed: dict[Path, set[str]] = {}
+    for one in photos:
+        for maps in one.variants:
+            if isinstance(maps, CachedFeatures):
+                needed.setdefault(maps.folder, set()).update(one.hashes)
+    return needed
 
 
 def _tokenized(examples: Sequence[Example], recipe: Recipe) -> list[list[list[str]]]:

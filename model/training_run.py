@@ -16,6 +16,7 @@ from model.description import Description
 from model.measuring import measure
 from model.trainer import Trainer
 from model.training_log import TrainingLog
+from model.training_progress import Pace, Watched
 from model.validation import Validation
 
 STATE_FILE = "state.safetensors"
@@ -33,9 +34,12 @@ class TrainingRun:
     description: Description
     validation: Validation
     output: Path
+    watched: Watched
     bar: bool
     report: Callable[[str], None]
     _saved: float = field(default_factory=time.monotonic)
+    _pace: Pace = field(default_factory=Pace)
+    _since: float = 0.0
 
     @property
     def folder(self) -> Path:
@@ -64,11 +68,13 @@ class TrainingRun:
         ) as log:
             while not self.trainer.finished:
                 self._epoch(log)
+        self.watched.say("measuring", **self._numbers())
         self._average_best_epochs()
         measure(self.output, self.validation)
 
     def _epoch(self, log: TrainingLog | None) -> None:
         trainer, started, critical = self.trainer, time.monotonic(), self.trainer.critical
+        self._since = started
         loss = trainer.train_epoch(bar=self.bar, after_update=lambda loss: self._after_update(loss, log))
         score = trainer.ranks.told_by_first(self.validation.cider(trainer.averaged()) if log else 0.0)
         better = trainer.judge(score)
@@ -89,14 +95,42 @@ class TrainingRun:
         )
         log.samples(trainer.progress.updates, self.validation.samples(trainer.averaged()))
         self._keep(score, better)
+        self._pace.in_epochs += time.monotonic() - started
+        self._pace.epochs += 1
+        self.watched.say("training", **self._numbers(loss))
 
     def _after_update(self, loss: float, log: TrainingLog | None) -> None:
         if log is None:
+            self.watched.stop_if_told()
             return
-        trainer = self.trainer
+        trainer, now = self.trainer, time.monotonic()
+        self._pace.updates += 1
+        self._pace.in_updates += now - self._since
+        self._since = now
         log.step(trainer.progress.updates, loss, trainer.learning_rates()["decoder"])
-        if time.monotonic() - self._saved >= 60 * trainer.config.save_minutes:
+        self.watched.say("training", **self._numbers(loss))
+        stopping = self.watched.stopping()
+        if stopping or time.monotonic() - self._saved >= 60 * trainer.config.save_minutes:
             self._save()
+        if stopping:
+            self.watched.stop_if_told()
+
+    def _numbers(self, loss: float | None = None) -> dict[str, float | None]:
+        """Where the run is: epochs and steps count from 1, and all epochs are those there are at most."""
+        trainer, progress = self.trainer, self.trainer.progress
+        epochs = progress.critical_from + trainer.config.self_critical_epochs
+        left = 0 if trainer.finished else max(0, epochs - progress.epoch)
+        return {
+            "epoch": min(progress.epoch + 1, epochs),
+            "epochs": epochs,
+            "step": progress.step,
+            "steps": trainer.steps,
+            "updates": progress.updates,
+            "loss": loss,
+            "seconds_left": self._pace.seconds_left(
+                updates=max(0, left * trainer.steps - progress.step), epochs=left
+            ),
+        }
 
     def _keep(self, score: float, better: bool) -> None:
         progress, weights = self.trainer.progress, self.trainer.averaged().state_dict()
