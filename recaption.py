@@ -13,7 +13,8 @@ from typing import Any
 
 import click
 
-# Name, where it is defined, and the help line, kept here so that `recaption --help` imports nothing.
+# Name, where it is defined, and the help line, kept here so that `recaption --help` imports nothing; those
+# without one are for our own processes.
 COMMANDS = {
     "demo": ("dashboard.commands:demo", "Run everything on this machine with your photos, or with samples."),
     "serve": ("dashboard.commands:serve", "Run the dashboard and a worker."),
@@ -22,18 +23,33 @@ COMMANDS = {
     "caption": ("model.commands:caption", "Caption photos into a file, without a database."),
     "train": ("model.commands:train", "Train a captioner from a recipe."),
     "evaluate": ("model.commands:evaluate", "Score captions against references."),
+    "check-checkpoint": ("model.commands:check_checkpoint", ""),
     "import": ("catalog.commands:import_command", "Import photos into a collection."),
     "duplicates": ("catalog.commands:duplicates_command", "List the photos of a collection that look alike."),
     "delete": ("catalog.commands:delete_command", "Delete a collection or an item."),
-    "job": ("catalog.job_group:job_group", "Start jobs, watch them and steer them."),
+    "job": ("catalog.training_commands:job_group", "Start jobs, watch them and steer them."),
     "backup": ("catalog.commands:backup_command", "Write database and stored files into one file."),
     "restore": ("catalog.commands:restore_command", "Fill an empty installation from a backup."),
     "doctor": ("catalog.commands:doctor_command", "Look for damage, and repair it."),
-    "export": ("catalog.commands:export_command", "Write the captions of a collection to files."),
+    "export": (
+        "catalog.export_command:export_command",
+        "Write a frozen dataset, or the captions of a collection, to files.",
+    ),
     "write-back": (
         "catalog.write_back_command:write_back_command",
         "Write captions beside originals that were left where they are.",
     ),
+    "freeze": ("catalog.dataset_commands:freeze_command", "Freeze accepted captions as a dataset."),
+    "dataset": ("catalog.dataset_commands:dataset_group", "List datasets, show them, delete them."),
+    "golden": (
+        "catalog.golden_commands:golden_group",
+        "Draw and freeze sets by which captioners are judged.",
+    ),
+    "checkpoint": (
+        "catalog.checkpoint_commands:checkpoint_group",
+        "List checkpoints, measure, promote, roll back, add and save them.",
+    ),
+    "benchmark": ("benchmarks.commands:benchmark", "Measure how close this machine comes to its limits."),
     "migrate": ("catalog.commands:migrate_command", "Create the database or bring it to this release."),
     "user": ("catalog.account_commands:user_group", "Add users."),
     "token": ("catalog.account_commands:token_group", "Make, list and revoke tokens for the REST API."),
@@ -65,7 +81,7 @@ class LazyGroup(click.Group):
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items() if line])
 
 
 @click.group(cls=LazyGroup)

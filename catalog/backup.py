@@ -16,10 +16,11 @@ from typing import IO, Any
 from sqlalchemy import Connection, DateTime, LargeBinary, MetaData, Table, func, insert, select
 from sqlalchemy.types import TypeEngine
 
+from catalog import workers
 from catalog.blobs import BlobStore
 from catalog.database import Database, last_ids, migrate, set_last_ids
 from catalog.errors import Conflict, InvalidInput, MissingBlob
-from catalog.schema import BLOB_KEYS, Base, Image, is_derived
+from catalog.schema import BLOB_KEYS, Base, Image, Worker, is_derived
 
 FORMAT = 1
 ABOUT = "recaption.json"
@@ -63,8 +64,8 @@ def originals_left_out(database: Database) -> int:
 def restore(database: Database, blobs: BlobStore, file: Path) -> int:
     """Fill an empty database and the blobs from a backup; returns the number of blobs.
 
-    A backup of an older release is brought to this one. Raises InvalidInput for what is no whole backup,
-    Conflict where the database holds anything already.
+    A backup of an older release is brought to this one, and what workers had in hand waits again. Raises
+    InvalidInput for what is no whole backup, Conflict where the database holds anything already.
     """
     try:
         with tarfile.open(file) as archive:
@@ -74,6 +75,7 @@ def restore(database: Database, blobs: BlobStore, file: Path) -> int:
     except (tarfile.TarError, EOFError, ValueError, KeyError, OSError) as error:
         raise InvalidInput(f"{str(file)!r} cannot be restored: {error!r}") from error
     migrate(database.url.render_as_string(hide_password=False))
+    _retire_workers(database)
     return count
 
 
@@ -174,6 +176,13 @@ def _fill(database: Database, blobs: BlobStore, archive: tarfile.TarFile, about:
         # SQLite remembers the last id of some tables only; PostgreSQL has to be told all of them.
         set_last_ids(connection, _highest_ids(connection, tables) | about["last_ids"])
     return count
+
+
+def _retire_workers(database: Database) -> None:
+    """The workers stayed behind: nobody waits here for what they had in hand, or looks for them."""
+    with database.writing() as session:
+        for name in session.scalars(select(Worker.name).where(~Worker.stopped)).all():
+            workers.bury(session, name, died=False)
 
 
 def _highest_ids(connection: Connection, tables: dict[str, Table]) -> dict[str, int]:

@@ -2,21 +2,30 @@
 
 import json
 import os
+import shutil
 import tempfile
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from catalog.blobs import BlobStore
-from catalog.database import Database
-from catalog.errors import InvalidInput, NotFound
+from catalog import checkpoint_intake
+from catalog.blobs import BlobStore, sha256_of_rest
+from catalog.database import Database, lock_content
+from catalog.errors import Conflict, InvalidInput, NotFound
+from catalog.exports.folders import whole_folder
+from catalog.ingest import remove_blobs
 from catalog.pages import PAGE_SIZE, Listing, listing
 from catalog.schema import Checkpoint, CheckpointState
 
-WEIGHTS = "weights.safetensors"
-DESCRIPTION = "checkpoint.json"
+WEIGHTS = checkpoint_intake.WEIGHTS
+DESCRIPTION = checkpoint_intake.DESCRIPTION
+SHIPPED = "starter-"  # what the names of checkpoints begin with that come with Recaption
+FIRST_DAY = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can tell
 
 
 def active(session: Session) -> Checkpoint:
@@ -27,12 +36,18 @@ def active(session: Session) -> Checkpoint:
     return checkpoint
 
 
+def get(session: Session, checkpoint_id: int) -> Checkpoint:
+    """Raises NotFound for a checkpoint that is not there."""
+    checkpoint = session.scalar(select(Checkpoint).where(Checkpoint.id == checkpoint_id))
+    if checkpoint is None:
+        raise NotFound(f"there is no checkpoint {checkpoint_id}")
+    return checkpoint
+
+
 def by_name(session: Session, name: str) -> Checkpoint:
     checkpoint = session.scalar(select(Checkpoint).where(Checkpoint.name == name))
     if checkpoint is None:
-        raise NotFound(
-            f"there is no checkpoint called {name!r}; the dashboard's page of checkpoints names them all"
-        )
+        raise NotFound(f"there is no checkpoint called {name!r}; `recaption checkpoint list` names them all")
     return checkpoint
 
 
@@ -56,9 +71,64 @@ def register(
         description_sha256=blobs.put(folder / DESCRIPTION),
         description=description,
     )
+    files = {checkpoint.weights_sha256: folder / WEIGHTS, checkpoint.description_sha256: folder / DESCRIPTION}
+    hold(session, blobs, files)
     session.add(checkpoint)
     session.flush()
     return checkpoint
+
+
+def hold(session: Session, blobs: BlobStore, files: Mapping[str, Path | bytes]) -> None:
+    """Keep stored files, given with their keys, from being removed until the transaction makes their row.
+
+    What somebody removed since it was stored is stored again.
+    """
+    lock_content(session, *files)
+    for key, source in files.items():
+        if not blobs.exists(key):
+            blobs.put(source)
+
+
+def add(database: Database, blobs: BlobStore, source: Path, *, staging: Path | None = None) -> Checkpoint:
+    """Keep a checkpoint of a folder or a zip as a candidate, once it was tried out in a child process.
+
+    Copies lie below `staging` meanwhile. Raises InvalidInput for what cannot be used, Conflict where its name
+    is taken, and StorageFull; then nothing is kept. Names of those that come with Recaption are refused.
+    """
+    with checkpoint_intake.unpacked(source, staging) as folder:
+        name = checkpoint_intake.description_of(folder)["name"]
+        _require_not_shipped(name)
+        with database.reading() as session:
+            _require_free(session, name)
+        checkpoint_intake.try_out(folder)
+        try:
+            with database.writing() as session:
+                _require_free(session, name)
+                return register(session, blobs, folder)
+        except BaseException as error:
+            remove_blobs(database, blobs, [_sha256(folder / file) for file in (WEIGHTS, DESCRIPTION)])
+            if isinstance(error, IntegrityError):
+                raise _taken(name) from None
+            raise
+
+
+def save_to(blobs: BlobStore, checkpoint: Checkpoint, folder: Path) -> None:
+    """Write a checkpoint as a folder, whole or not at all. Raises Conflict where something lies there."""
+    with whole_folder(folder) as staged:
+        for name, key in _files(checkpoint):
+            blobs.copy_to(key, staged / name)
+
+
+def write_zip(blobs: BlobStore, checkpoint: Checkpoint, file: IO[bytes]) -> None:
+    """Write a checkpoint as a zip that `add` takes: the same bytes each time. Raises MissingBlob."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, key in _files(checkpoint):
+            info = zipfile.ZipInfo(name, FIRST_DAY)
+            info.external_attr = 0o644 << 16
+            with blobs.local(key) as path, path.open("rb") as source:
+                info.file_size = path.stat().st_size
+                with archive.open(info, "w") as target:
+                    shutil.copyfileobj(source, target)
 
 
 def ensure_starter(database: Database, blobs: BlobStore, folder: Path) -> None:
@@ -104,6 +174,35 @@ def read_description(folder: Path) -> dict[str, Any]:
     if not isinstance(description, dict) or not isinstance(description.get("name"), str):
         raise InvalidInput(f"{DESCRIPTION} in {str(folder)!r} has no name; write it with `recaption train`")
     return description
+
+
+def _files(checkpoint: Checkpoint) -> tuple[tuple[str, str], ...]:
+    return (WEIGHTS, checkpoint.weights_sha256), (DESCRIPTION, checkpoint.description_sha256)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return sha256_of_rest(file)
+
+
+def _require_free(session: Session, name: str) -> None:
+    if session.scalar(select(Checkpoint.id).where(Checkpoint.name == name)):
+        raise _taken(name)
+
+
+def _require_not_shipped(name: str) -> None:
+    """Under such a name, a checkpoint from elsewhere would pass for ours, and keep the next of ours away."""
+    if name.startswith(SHIPPED):
+        raise InvalidInput(
+            f"{name!r} is a name of checkpoints that come with Recaption; give this one another name in its "
+            f"{DESCRIPTION}"
+        )
+
+
+def _taken(name: str) -> Conflict:
+    return Conflict(
+        f"a checkpoint called {name!r} is here already; give this one another name in its {DESCRIPTION}"
+    )
 
 
 def _move(source: Path, target: Path) -> None:

@@ -1,10 +1,11 @@
-"""Chunks, the worker's side of a job: claim, renew, take in hand, release. `catalog.recording` ends them.
+"""Chunks, the worker's side of a job: claim, renew, take in hand, release.
 
+`catalog.recording` ends those of caption jobs; `catalog.training_runs` builds on this for train jobs.
 A claim raises the chunk's token; every later write begins by proving it, so a worker that lost its lease
 can do no harm. Leases run on the database's clock.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -44,12 +45,18 @@ class ClaimedItem:
 
 
 @dataclass(frozen=True)
-class Claim:
+class Held:
     """A chunk in this worker's hands for as long as its token is the newest."""
 
     job_id: int
     number: int
     token: int
+
+
+@dataclass(frozen=True)
+class Claim(Held):
+    """A chunk of a caption job with all that a worker has to know to do it."""
+
     checkpoint_id: int
     mode: str
     one_by_one: bool
@@ -71,29 +78,45 @@ def claimable() -> tuple[ColumnElement[bool], ...]:
     return lapsed(), Chunk.state == ChunkState.WAITING
 
 
-def work_waits(session: Session) -> bool:
-    """Whether there is anything to claim."""
+def work_waits(session: Session, kind: JobKind = JobKind.CAPTION) -> bool:
+    """Whether there is anything to claim in jobs of this kind."""
     waits = [exists().where(Chunk.job_id == Job.id, condition) for condition in claimable()]
-    return bool(session.scalar(select(exists().where(_workable(), or_(*waits)))))
+    return bool(session.scalar(select(exists().where(_workable(kind), or_(*waits)))))
 
 
 def claim(session: Session, *, worker_id: int) -> Claim | None:
-    """Take the next chunk, or None when nothing waits.
+    """Take the next chunk of a caption job, or None when nothing waits."""
+    taken = take(session, JobKind.CAPTION, worker_id=worker_id)
+    return _claim(session, *taken) if taken else None
 
-    The jobs of the highest priority go first; those of one priority take turns, chunk by chunk.
+
+def take(
+    session: Session,
+    kind: JobKind,
+    *,
+    worker_id: int,
+    free: Callable[[Session, int], bool] = lambda session, job_id: True,
+) -> tuple[Job, Chunk] | None:
+    """Lend the next chunk of a job of this kind to the worker; None when nothing waits.
+
+    The jobs of the highest priority go first; those of one priority take turns, chunk by chunk. Jobs that
+    are not `free` wait for another time.
     """
     # Which of them have something to claim is asked one by one: asked at once, PostgreSQL reads all chunks.
-    in_turn = select(Job.id).where(_workable()).order_by(Job.priority.desc(), Job.turn, Job.id)
+    in_turn = select(Job.id).where(_workable(kind)).order_by(Job.priority.desc(), Job.turn, Job.id)
     for job_id in session.scalars(in_turn).all():
+        if not free(session, job_id):
+            continue
         chunk = _next_chunk(session, job_id)
         if chunk and (job := _begin(session, job_id)):
-            return _take(session, job, chunk, worker_id)
+            _lend(session, chunk, worker_id)
+            return job, chunk
     return None
 
 
-def _workable() -> ColumnElement[bool]:
-    """The jobs that this release may work at."""
-    return and_(Job.state.in_(WORKABLE), Job.kind == JobKind.CAPTION, Job.protocol <= PROTOCOL)
+def _workable(kind: JobKind) -> ColumnElement[bool]:
+    """The jobs of a kind that this release may work at."""
+    return and_(Job.state.in_(WORKABLE), Job.kind == kind, Job.protocol <= PROTOCOL)
 
 
 def _next_chunk(session: Session, job_id: int) -> Chunk | None:
@@ -117,7 +140,7 @@ def _begin(session: Session, job_id: int) -> Job | None:
     return session.scalar(served, execution_options={"populate_existing": True})
 
 
-def _take(session: Session, job: Job, chunk: Chunk, worker_id: int) -> Claim:
+def _lend(session: Session, chunk: Chunk, worker_id: int) -> None:
     """Lend the chunk to the worker under a new token; one that was lent before goes item by item."""
     if chunk.state is ChunkState.CLAIMED:
         chunk.one_by_one = True
@@ -127,6 +150,9 @@ def _take(session: Session, job: Job, chunk: Chunk, worker_id: int) -> Claim:
     chunk.token += 1
     session.flush()
     session.execute(claimed(chunk.job_id, chunk.number, chunk.token).values(lease_expires=lease()))
+
+
+def _claim(session: Session, job: Job, chunk: Chunk) -> Claim:
     return Claim(
         job_id=chunk.job_id,
         number=chunk.number,
@@ -138,7 +164,7 @@ def _take(session: Session, job: Job, chunk: Chunk, worker_id: int) -> Claim:
     )
 
 
-def renew(session: Session, held: Claim) -> None:
+def renew(session: Session, held: Held) -> None:
     """Lengthen the lease by a whole one. Raises StaleToken when the chunk is no longer ours."""
     prove(session, held, lease_expires=lease())
 
@@ -151,8 +177,13 @@ def take_in_hand(session: Session, held: Claim, item_id: int) -> None:
 
 def release(session: Session, held: Claim) -> None:
     """Give an unfinished chunk back, charging nobody: an operator stopped the worker."""
-    prove(session, held, state=ChunkState.WAITING, worker_id=None, lease_expires=None)
+    let_go(session, held)
     session.execute(job_items(held, [item.item_id for item in held.items]).values(in_hand=False))
+
+
+def let_go(session: Session, held: Held) -> None:
+    """Let another worker have the chunk. Raises StaleToken when one has it already."""
+    prove(session, held, state=ChunkState.WAITING, worker_id=None, lease_expires=None)
 
 
 def lease() -> ColumnElement[float]:
@@ -168,7 +199,7 @@ def claimed(job_id: int, number: int, token: int) -> Update:
     )
 
 
-def prove(session: Session, held: Claim, **values: Any) -> None:
+def prove(session: Session, held: Held, **values: Any) -> None:
     """Change the chunk under our token: the first statement of every write of a worker."""
     mine = claimed(held.job_id, held.number, held.token).values(**values).returning(Chunk.number)
     if session.execute(mine).first() is None:

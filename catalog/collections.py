@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, insert, literal, select, true, union_all
+from sqlalchemy import ColumnElement, delete, func, insert, literal, or_, select, true, union_all
 from sqlalchemy.orm import Session
 
+from catalog import collection_trainings, splits
 from catalog.errors import Conflict, InvalidInput, NotFound
 from catalog.fence import fence
 from catalog.pages import PAGE_SIZE, Listing, behind, listing
@@ -14,6 +16,7 @@ from catalog.schema import (
     ITEM_COUNTS,
     Chunk,
     Collection,
+    DatasetImage,
     Image,
     Item,
     Job,
@@ -146,11 +149,14 @@ def remove_member(session: Session, collection: Collection, user: User) -> None:
 def remove(session: Session, collection: Collection, *, user: User | None) -> list[str]:
     """Delete a collection with its items, captions, jobs and uploads, and leave a tombstone.
 
+    Datasets that were frozen from it stay, with their pictures, and so do ended trainings. Raises Conflict
+    while a training is at work.
     Returns the keys of blobs that may not be needed any more; `ingest.remove_blobs` takes them after the
     commit.
     """
     # An import under way ends first, so that none of its pictures is overlooked.
     session.execute(select(Collection.id).where(Collection.id == collection.id).with_for_update())
+    collection_trainings.let_go(session, collection)
     its_images = select(Item.image_id).where(Item.collection_id == collection.id).distinct()
     image_ids = session.scalars(its_images).all()
     its_jobs = select(Job.id).where(Job.collection_id == collection.id)
@@ -169,19 +175,42 @@ def remove(session: Session, collection: Collection, *, user: User | None) -> li
 
 
 def remove_unused_images(session: Session, image_ids: Sequence[int]) -> list[str]:
-    """Delete those of the images that no item uses; returns the blob keys they leave behind."""
+    """Delete those of the images that no item uses and no dataset holds; returns the blob keys they leave.
+
+    Among them are those of images that only datasets hold now, so that `ingest.remove_blobs` can count them.
+    The splits of those that go are remembered.
+    """
     keys: set[str] = set()
     for start in range(0, len(image_ids), 500):
         some = image_ids[start : start + 500]
-        unused = Image.id.in_(some) & ~select(Item.id).where(Item.image_id == Image.id).exists()
+        without_items = Image.id.in_(some) & ~select(Item.id).where(Item.image_id == Image.id).exists()
+        held = select(DatasetImage.image_id).where(DatasetImage.image_id == Image.id).exists()
+        for kept in session.execute(
+            select(Image.sha256, Image.rendition, Image.stored).where(without_items, held)
+        ):
+            keys |= _keys(kept)
+        unused = without_items & ~held
         rows = session.execute(
-            delete(Image).where(unused).returning(Image.sha256, Image.rendition, Image.stored),
+            delete(Image).where(unused).returning(Image.sha256, Image.rendition, Image.stored, Image.split),
             execution_options={"synchronize_session": False},
-        )
+        ).all()
+        splits.remember(session, [(row.sha256, row.split) for row in rows])
         for row in rows:
-            # An original that was left where it is belongs to somebody else.
-            keys |= {row.sha256, row.rendition} if row.stored else {row.rendition}
+            keys |= _keys(row)
     return sorted(keys)
+
+
+def _keys(row: Any) -> set[str]:
+    """The blobs of an image. An original that was left where it is belongs to somebody else."""
+    return {row.sha256, row.rendition} if row.stored else {row.rendition}
+
+
+def held_by_datasets(session: Session, key: str) -> bool:
+    """Whether the blob is a picture that a dataset holds and no item uses."""
+    of_image = or_(Image.sha256 == key, Image.rendition == key)
+    used = select(Item.id).where(Item.image_id == Image.id).exists()
+    held = select(Image.id).join(DatasetImage, DatasetImage.image_id == Image.id).where(of_image, ~used)
+    return session.scalar(held.limit(1)) is not None
 
 
 def used_blobs(session: Session, keys: Iterable[str]) -> set[str]:

@@ -1,4 +1,4 @@
-"""Commands on the catalog, all in the calling process: import, delete, export, backup and doctor."""
+"""Commands on the catalog, all in the calling process: import, delete, backup and doctor."""
 
 import json
 import sys
@@ -15,7 +15,6 @@ from catalog import (
     backup,
     checkpoints,
     collections,
-    exports,
     ingest,
     items,
     near_duplicates,
@@ -222,17 +221,6 @@ def duplicates_command(collection: str, as_json: bool) -> None:
             click.echo(f"{item['id']:>8}  {', '.join([item['path'], told, *marks])}")
         click.echo()
     click.echo(f"{len(groups)} group{'s' if len(groups) != 1 else ''} of near-duplicates in {collection!r}")
-
-
-@click.command("export")
-@click.argument("collection")
-@click.option("--format", "format_", type=click.Choice(exports.FORMATS), required=True)
-@click.option("--output", type=click.Path(file_okay=False, path_type=Path), required=True, metavar="DIR")
-def export_command(collection: str, format_: str, output: Path) -> None:
-    """Write the captions of COLLECTION into the folder DIR."""
-    with opened(load_settings()).reading() as session:
-        path = exports.export_to(session, collections.by_name(session, collection), format_, output)
-    click.echo(f"{path} is written")
 
 
 def _troubles(settings: Settings, database: Database) -> list[Trouble]:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
-from catalog import originals
+from catalog import datasets, originals
 from catalog.blobs import BlobStore
 from catalog.captions import derived_doubt, derived_review_state, refresh_review_state
 from catalog.collections import miscounted, recount, used_blobs
@@ -22,6 +22,10 @@ from catalog.schema import (
     Checkpoint,
     Chunk,
     ChunkState,
+    Dataset,
+    DatasetImage,
+    DatasetKind,
+    Evaluation,
     Image,
     Item,
     Job,
@@ -29,6 +33,8 @@ from catalog.schema import (
     JobItemState,
     JobKind,
     JobState,
+    Split,
+    TrainingRun,
     utc_now,
 )
 from pictures.errors import PictureError
@@ -67,6 +73,10 @@ class Doctor:
         yield from self._pictures()
         yield from self._hashes()
         yield from self._checkpoints()
+        yield from self._manifests()
+        yield from self._measured()
+        yield from self._trainings()
+        yield from self._golden_splits()
         yield from self._orphans()
         yield from self._jobs()
         yield from self._review_states()
@@ -194,6 +204,48 @@ class Doctor:
                 if trouble := self._trouble(key):
                     problem = f"a file of checkpoint {checkpoint.name} ({key[:12]}) {trouble}"
                     yield self._set_aside(key, problem, "restore it from a backup")
+
+    def _manifests(self) -> Iterator[Finding]:
+        with self.database.reading() as session:
+            found = session.scalars(select(Dataset).order_by(Dataset.id)).all()
+        for dataset in found:
+            key = dataset.manifest_sha256
+            if trouble := self._trouble(key):
+                problem = f"the manifest of dataset {datasets.address(dataset)} ({key[:12]}) {trouble}"
+                yield self._set_aside(key, problem, "restore it from a backup, or freeze it anew")
+
+    def _measured(self) -> Iterator[Finding]:
+        query = (
+            select(Evaluation.predictions_sha256, Checkpoint.name, Dataset)
+            .join(Checkpoint, Checkpoint.id == Evaluation.checkpoint_id)
+            .join(Dataset, Dataset.id == Evaluation.dataset_id)
+            .order_by(Evaluation.id)
+        )
+        for key, checkpoint, dataset in self._rows(query):
+            if trouble := self._trouble(key):
+                what = f"what {checkpoint!r} wrote on {datasets.address(dataset)} ({key[:12]}) {trouble}"
+                yield self._set_aside(key, what, "restore it from a backup, or measure the checkpoint again")
+
+    def _trainings(self) -> Iterator[Finding]:
+        query = select(TrainingRun.files_sha256, TrainingRun.job_id).order_by(TrainingRun.job_id)
+        for key, job_id in self._rows(query.where(TrainingRun.files_sha256.is_not(None))):
+            if trouble := self._trouble(key):
+                what = f"the archive of the training of job {job_id} ({key[:12]}) {trouble}"
+                yield self._set_aside(key, what, "restore it from a backup, or train again")
+
+    def _golden_splits(self) -> Iterator[Finding]:
+        """Photos of golden datasets that are no longer kept from training."""
+        query = (
+            select(Dataset, func.count())
+            .join(DatasetImage, DatasetImage.dataset_id == Dataset.id)
+            .join(Image, Image.id == DatasetImage.image_id)
+            .where(Dataset.kind == DatasetKind.GOLDEN, Image.split.is_distinct_from(Split.GOLDEN))
+            .group_by(Dataset.id)
+            .order_by(Dataset.id)
+        )
+        for dataset, count in self._rows(query):
+            what = f"photos of the golden dataset {datasets.address(dataset)} are free to train on: {count}"
+            yield Finding(what, "judge by another golden set; draw and freeze a new one")
 
     def _orphans(self) -> Iterator[Finding]:
         for keys in _pages(self.blobs.keys()):

@@ -48,6 +48,10 @@ class MissingBlob(CatalogError):
     """The bytes of a stored file are gone or are no longer what their hash says."""
 
 
+class DamagedManifest(CatalogError):
+    """The manifest of a dataset is none, or not one that this release reads."""
+
+
 class StorageUnavailable(CatalogError):
     """The storage of blobs does not answer, or not as it should; later it may."""
 

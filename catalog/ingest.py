@@ -10,8 +10,9 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from catalog import splits
 from catalog.blobs import BlobStore
-from catalog.collections import blob_is_used
+from catalog.collections import blob_is_used, held_by_datasets
 from catalog.database import Database, lock_content
 from catalog.errors import InvalidInput, NotFound
 from catalog.imports.embedded import given_by_itself
@@ -65,13 +66,19 @@ class FileReport:
 
 @dataclass(frozen=True)
 class Removal:
-    """How many stored files a deletion removed, and how many stay; as a text, a sentence's end for people."""
+    """How many stored files a deletion removed, and how many stay; as a text, a sentence's end for people.
+
+    Datasets hold those that are `held`, beside those `kept`.
+    """
 
     gone: int
     kept: int
+    held: int = 0
 
     def __str__(self) -> str:
         said = f"{self.gone} stored file{'s were' if self.gone != 1 else ' was'} removed with it"
+        if self.held:
+            said += f"; {self.held} stay, for datasets hold them"
         if self.kept:
             said += f"; {self.kept} stay for now, for something else needs them or a backup is being made"
         return said
@@ -126,14 +133,16 @@ def ingest(
 
 def remove_blobs(database: Database, blobs: BlobStore, keys: Sequence[str]) -> Removal:
     """Remove blobs that a committed deletion left behind, unless somebody stored them again since."""
-    gone = 0
+    gone = held = 0
     for key in keys:
         with database.writing() as session:
             lock_content(session, key)
             if not blob_is_used(session, key):
                 blobs.delete(key)
                 gone += not blobs.exists(key)
-    return Removal(gone, len(keys) - gone)
+            else:
+                held += held_by_datasets(session, key)
+    return Removal(gone, len(keys) - gone - held, held)
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
@@ -262,6 +271,7 @@ def _image(session: Session, measured: Measured, rendition: str, *, stored: bool
         pages=measured.pages,
         dhash=measured.dhash,
         stored=stored,
+        split=splits.recall(session, measured.sha256),
     )
     session.add(image)
     session.flush()

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, case, func, select, tuple_
 from sqlalchemy.orm import Session, joinedload
 
+from catalog.blind_items import still_blind
 from catalog.errors import NotFound
 from catalog.filters import EVERYTHING, ItemFilter
 from catalog.schema import (
@@ -79,10 +80,12 @@ def page(
     order: Order = Order.IMPORT,
     after: int | None = None,
     limit: int = PAGE_SIZE,
+    viewer: User | None = None,
 ) -> Page:
     """One page of a collection, found by key so that the last costs what the first does.
 
-    Where only a text is searched for, hits come in the order of their ids, whatever `order` says.
+    Where only a text is searched for, hits come in the order of their ids, whatever `order` says. What the
+    viewer still has to caption blind comes without its caption.
     """
     if _by_id(filter, order):
         ids = Search(collection, filter.q, filter.state).after(session, after or 0, limit=limit + 1)
@@ -91,7 +94,8 @@ def page(
         query = _continued(session, collection, filter, order, after).limit(limit + 1)
     items = session.scalars(query.options(joinedload(Item.image))).all()
     return Page(
-        items=listed(session, items[:limit]), after=items[limit - 1].id if len(items) > limit else None
+        items=listed(session, items[:limit], viewer),
+        after=items[limit - 1].id if len(items) > limit else None,
     )
 
 
@@ -114,16 +118,18 @@ def ids(
     return Ids(ids=found[:limit], after=found[limit - 1] if len(found) > limit else None)
 
 
-def some(session: Session, collection: Collection, item_ids: Sequence[int]) -> list[ListedItem]:
+def some(
+    session: Session, collection: Collection, item_ids: Sequence[int], viewer: User | None = None
+) -> list[ListedItem]:
     """These items in this order, without those that are not, or no longer, in the collection."""
     query = select(Item).where(Item.id.in_(item_ids), Item.collection_id == collection.id)
     rows = {item.id: item for item in session.scalars(query.options(joinedload(Item.image)))}
-    return listed(session, [rows[item_id] for item_id in item_ids if item_id in rows])
+    return listed(session, [rows[item_id] for item_id in item_ids if item_id in rows], viewer)
 
 
-def listed(session: Session, items: Sequence[Item]) -> list[ListedItem]:
+def listed(session: Session, items: Sequence[Item], viewer: User | None = None) -> list[ListedItem]:
     """Items as lists show them."""
-    captions = leading_captions(session, [item.id for item in items])
+    captions = leading_captions(session, [item.id for item in items], viewer)
     return [ListedItem(item, captions.get(item.id)) for item in items]
 
 
@@ -168,11 +174,14 @@ def drafts(session: Session, items: Sequence[ListedItem], user: User) -> dict[in
     return {draft.item_id: draft for draft in rows}
 
 
-def leading_captions(session: Session, item_ids: Sequence[int]) -> dict[int, Caption]:
+def leading_captions(
+    session: Session, item_ids: Sequence[int], viewer: User | None = None
+) -> dict[int, Caption]:
     """The caption that stands for each item: accepted before candidate before rejected, then the first in
     people's order, or the newest.
 
-    Alt texts and descriptions stand for an item that has no caption.
+    Alt texts and descriptions stand for an item that has no caption. Items that the viewer still has to
+    caption blind are left out.
     """
     backwards = (Caption.position.is_not(None), Caption.position.desc(), Caption.id)
     captions = session.scalars(select(Caption).where(Caption.item_id.in_(item_ids)).order_by(*backwards))
@@ -181,7 +190,8 @@ def leading_captions(session: Session, item_ids: Sequence[int]) -> dict[int, Cap
         held = leading.get(caption.item_id)
         if held is None or _rank(caption) >= _rank(held):
             leading[caption.item_id] = caption
-    return leading
+    blind = still_blind(session, item_ids, viewer)
+    return {item_id: caption for item_id, caption in leading.items() if item_id not in blind}
 
 
 def in_order(session: Session, collection: Collection, filter: ItemFilter, order: Order) -> Select[Item]:

@@ -1,12 +1,14 @@
 """Items: found, locked, flagged and deleted. `catalog.item_lists` lists them."""
 
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import ColumnElement, delete, exists, func, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from catalog.collections import remove_unused_images, visible_to
 from catalog.errors import NotFound
 from catalog.schema import (
     Collection,
+    GoldenItem,
+    GoldenSet,
     Image,
     Item,
     Job,
@@ -42,6 +44,12 @@ def may_train() -> ColumnElement[bool]:
     Its picture's plus:DataMining does not prohibit it, nor did it in a file that was imported before.
     """
     return Item.training_prohibited.is_(False)
+
+
+def in_open_golden_set() -> ColumnElement[bool]:
+    """The condition under which an Item row waits for captions that are written without seeing others."""
+    open_sets = select(GoldenSet.id).where(GoldenSet.dataset_id.is_(None))
+    return exists().where(GoldenItem.item_id == Item.id, GoldenItem.golden_set_id.in_(open_sets))
 
 
 def flag(session: Session, item: Item, *, flagged: bool) -> None:

@@ -3,7 +3,7 @@
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
-from catalog import job_events
+from catalog import job_events, training_runs
 from catalog.errors import Conflict
 from catalog.fence import fence
 from catalog.jobs import CHUNK_SIZE, UNFINISHED, WORKABLE, counted
@@ -31,12 +31,12 @@ def cancel(session: Session, job: Job, *, user: User | None) -> None:
 
     Chunks are fenced first, in the order in which workers lock: a result still on its way is refused.
     """
-    fence(session, Chunk.job_id == job.id)
-    waiting = update(JobItem).where(JobItem.job_id == job.id, JobItem.state == JobItemState.QUEUED)
-    session.execute(waiting.values(state=JobItemState.CANCELLED, in_hand=False))
+    _drop_waiting(session, job)
     ended = {"state": JobState.CANCELLED, "paused_because": None, "finished_at": utc_now()}
     if not _move(session, job, UNFINISHED, **ended):
         raise Conflict(f"job {job.id} has ended already ({job.state}); there is nothing to cancel")
+    # Items that somebody queued again in the same moment show only now that the job itself is held.
+    _drop_waiting(session, job)
     job_events.append(session, job.id, "cancelled", "cancelled; what is done stays", user=user)
 
 
@@ -44,9 +44,13 @@ def retry_failed(session: Session, job: Job, *, user: User | None) -> int:
     """Queue the failed items of a job again, and only those; returns how many they are.
 
     They get chunks of their own and three new attempts each, under the checkpoint and mode of the job.
-    Raises Conflict when there are none, or when the job was cancelled.
+    A train job that failed is one such item, and goes on from what it has saved. Raises Conflict when there
+    are none, or when the job was cancelled.
     """
     _require_chunks(job, "retried")
+    if job.kind is JobKind.TRAIN:
+        training_runs.retry(session, job, user=user)
+        return 1
     # Until this ends nobody cancels the job, counts for it, or retries it as well.
     session.refresh(job, with_for_update={"key_share": True})
     if job.state is JobState.CANCELLED:
@@ -85,8 +89,8 @@ def prioritise(session: Session, job: Job, priority: int, *, user: User | None) 
 
 
 def pause_all(session: Session, reason: str) -> None:
-    """Pause every caption job because none can go on; `resume_all` lets them go on again."""
-    at_work = select(Job.id).where(Job.kind == JobKind.CAPTION, Job.state.in_(WORKABLE))
+    """Pause every caption and train job because none can go on; `resume_all` lets them go on again."""
+    at_work = select(Job.id).where(Job.kind.in_((JobKind.CAPTION, JobKind.TRAIN)), Job.state.in_(WORKABLE))
     # One that is just being claimed is left to the worker that claims it, which will find the same.
     free = session.scalars(at_work.order_by(Job.id).with_for_update(skip_locked=True)).all()
     paused = update(Job).where(Job.id.in_(free)).values(state=JobState.PAUSED, paused_because=reason)
@@ -118,6 +122,13 @@ def _keep(session: Session, job: Job) -> bool:
     kept = session.scalar(keeping.values(paused_because=None).returning(Job.id)) is not None
     session.refresh(job)
     return kept
+
+
+def _drop_waiting(session: Session, job: Job) -> None:
+    """End the chunks of a job and cancel the items that still wait."""
+    fence(session, Chunk.job_id == job.id)
+    waiting = update(JobItem).where(JobItem.job_id == job.id, JobItem.state == JobItemState.QUEUED)
+    session.execute(waiting.values(state=JobItemState.CANCELLED, in_hand=False))
 
 
 def _require_chunks(job: Job, what: str) -> None:

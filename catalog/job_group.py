@@ -11,7 +11,7 @@ from catalog import checkpoints, collections, job_control, jobs, workers
 from catalog.commands import opened
 from catalog.database import Database
 from catalog.job_report import described, in_a_line, in_full, pause_in_words, report
-from catalog.queue import Queue
+from catalog.queue import Queue, queue_of
 from catalog.schema import Job, JobState
 from catalog.settings import Settings, load_settings
 
@@ -64,11 +64,11 @@ def job_caption(
         )
     if not as_json:
         click.echo(f"job {job.id} captions {job.total} items")
-    _wake(settings, database)
+    wake(settings, database, job)
     if wait:
-        job = _wait_for(database, job, bar=sys.stderr.isatty() and not as_json)
+        job = wait_for(database, job, bar=sys.stderr.isatty() and not as_json)
     if as_json:
-        _echo_json(database, job)
+        echo_json(database, job)
     elif wait:
         click.echo(
             f"job {job.id} is {job.state}: {job.done} done, {job.failed} failed, {job.skipped} skipped"
@@ -142,30 +142,33 @@ def _steer(job_id: int, change: Change, as_json: bool) -> None:
         job = jobs.get(session, job_id, viewer=None)
         change(session, job, user=None)
     if job.state in jobs.WORKABLE:
-        _wake(settings, database)
+        wake(settings, database, job)
     if as_json:
-        _echo_json(database, job)
+        echo_json(database, job)
     else:
         click.echo(f"job {job.id} is {job.state}")
 
 
-def _wake(settings: Settings, database: Database) -> None:
+def wake(settings: Settings, database: Database, job: Job) -> None:
+    """Wake the workers of the queue that a job waits in."""
+    queue = queue_of(job.kind)
     with database.reading() as session:
-        awake = len(workers.alive(session))
-    if not Queue(settings).wake(max(awake, 1)):
+        awake = len(workers.alive(session, queue=queue))
+    if not Queue(settings).wake(max(awake, 1), queue=queue):
         click.echo("the broker does not answer; the job stays queued until a worker finds it", err=True)
 
 
-def _wait_for(database: Database, job: Job, *, bar: bool) -> Job:
+def wait_for(database: Database, job: Job, *, bar: bool, unit: str = "photo") -> Job:
     """The job once it has ended. Why it was paused meanwhile is told on stderr."""
     from tqdm import tqdm
 
     told = ""
-    with tqdm(total=job.total, unit="photo", disable=not bar) as progress:
+    with tqdm(total=job.total, unit=unit, disable=not bar) as progress:
         while job.state in jobs.UNFINISHED:
             time.sleep(LOOK_EVERY)
             with database.reading() as session:
                 job = jobs.get(session, job.id, viewer=None)
+            progress.total = job.total
             progress.update(job.done + job.failed + job.skipped - progress.n)
             now = pause_in_words(job.paused_because) if job.state is JobState.PAUSED else ""
             if now and now != told:
@@ -174,7 +177,7 @@ def _wait_for(database: Database, job: Job, *, bar: bool) -> Job:
     return job
 
 
-def _echo_json(database: Database, job: Job) -> None:
+def echo_json(database: Database, job: Job) -> None:
     with database.reading() as session:
         (told,) = described(session, [jobs.get(session, job.id, viewer=None)])
     click.echo(json.dumps(told))

@@ -6,11 +6,11 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from catalog import collections, job_commands, job_events, jobs, roster
+from catalog import collections, job_commands, job_events, jobs, roster, training_runs
 from catalog.job_events import Line
-from catalog.pace import Pace, in_words, paces
+from catalog.pace import Pace, in_words, left_in_words, paces
 from catalog.roster import Post
-from catalog.schema import Job, JobState
+from catalog.schema import Job, JobKind, JobState
 
 COLUMNS = ("id", "kind", "state", "paused_because", "total", "done", "failed", "skipped", "priority", "error")
 LAST = 10  # events that are shown
@@ -41,8 +41,10 @@ def report(session: Session, job: Job, *, address: str) -> dict[str, Any]:
     (told,) = described(session, [job])
     posts = [post for post in roster.roster(session, viewer=None) if post.job_id == job.id]
     lines = job_commands.commands(session, job, address=address)
+    trains = job.kind is JobKind.TRAIN
     return {
         **told,
+        "training": training_runs.report(session, job) if trains else None,
         "workers": [_post(post) for post in posts],
         "failures": [asdict(failure) for failure in jobs.failures(session, job, limit=SHOWN).rows],
         "events": [_event(line) for line in job_events.newest(session, job, limit=LAST).rows],
@@ -65,6 +67,8 @@ def _lines(told: dict[str, Any]) -> Iterator[str]:
     )
     if pace := _pace(told):
         yield f"  {pace}"
+    if told["training"]:
+        yield f"  {_training(told['training'])}"
     if told["error"]:
         yield f"  error: {told['error']}"
     for post in told["workers"]:
@@ -80,6 +84,18 @@ def _lines(told: dict[str, Any]) -> Iterator[str]:
     if told["commands"]:
         yield "the same once more"
         yield from (f"  {line}" for line in told["commands"].values())
+
+
+def _training(told: dict[str, Any]) -> str:
+    """How a training stands, in a line."""
+    parts = [told["stage"], *([f"into {told['checkpoint']}"] if told["checkpoint"] else [])]
+    if told["loss"] is not None:
+        parts.append(f"loss {told['loss']:.3f}")
+    if told["cider"] is not None:
+        parts.append(f"best validation CIDEr {told['cider']:.3f}")
+    if told["seconds_left"] is not None:
+        parts.append(left_in_words(told["seconds_left"]))
+    return ", ".join(parts)
 
 
 def pause_in_words(reason: str | None) -> str:

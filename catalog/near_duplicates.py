@@ -99,12 +99,20 @@ def find(session: Session, collection: Collection, *, distance: int = DISTANCE) 
 
 
 def page(
-    session: Session, collection: Collection, *, after: int | None = None, limit: int = GROUPS_AT_A_TIME
+    session: Session,
+    collection: Collection,
+    *,
+    after: int | None = None,
+    limit: int = GROUPS_AT_A_TIME,
+    viewer: User | None = None,
 ) -> Page:
-    """One page of the groups, by key: what is kept or skipped meanwhile moves no other group."""
+    """One page of the groups, by key: what is kept or skipped meanwhile moves no other group.
+
+    What the viewer still has to caption blind comes without its caption.
+    """
     found = find(session, collection)
     start = int(np.searchsorted(found.firsts, after, side="right")) if after is not None else 0
-    groups = _described(session, found, start, start + limit, shown=SHOWN)
+    groups = _described(session, found, start, start + limit, shown=SHOWN, viewer=viewer)
     more = start + limit < len(found.firsts)
     return Page(groups, len(found.firsts), found.unhashed, groups[-1].id if more else None)
 
@@ -169,10 +177,18 @@ def _read(
         rows = session.execute(query.where(tuple_(*place) > tuple(rows[-1][:2]))).all()
 
 
-def _described(session: Session, found: Found, start: int, stop: int, *, shown: int | None) -> list[Group]:
+def _described(
+    session: Session,
+    found: Found,
+    start: int,
+    stop: int,
+    *,
+    shown: int | None,
+    viewer: User | None = None,
+) -> list[Group]:
     """Groups from `start` to before `stop`, without items that were deleted meanwhile."""
     listed = [group[:shown].tolist() for group in found.members[start:stop]]
-    twins = _twins(session, [item_id for item_ids in listed for item_id in item_ids])
+    twins = _twins(session, [item_id for item_ids in listed for item_id in item_ids], viewer)
     groups = []
     for at, item_ids in enumerate(listed, start):
         members = [twins[item_id] for item_id in item_ids if item_id in twins]
@@ -182,12 +198,12 @@ def _described(session: Session, found: Found, start: int, stop: int, *, shown: 
     return groups
 
 
-def _twins(session: Session, item_ids: Sequence[int]) -> dict[int, Twin]:
+def _twins(session: Session, item_ids: Sequence[int], viewer: User | None) -> dict[int, Twin]:
     """Items by id, each as if it were alone."""
     twins = {}
     for start in range(0, len(item_ids), ITEMS_AT_A_TIME):
         some = item_ids[start : start + ITEMS_AT_A_TIME]
-        captions = item_lists.leading_captions(session, some)
+        captions = item_lists.leading_captions(session, some, viewer)
         touched = set(session.scalars(select(Item.id).where(Item.id.in_(some), holds_work_of_people())))
         query = select(Item).where(Item.id.in_(some)).options(joinedload(Item.image))
         for item in session.scalars(query):

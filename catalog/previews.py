@@ -1,14 +1,16 @@
 """What a bulk operation would do, told before it is started."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from catalog.blind_items import withheld_from
 from catalog.filters import ItemFilter
-from catalog.schema import Caption, Collection, Item, OperationKind
+from catalog.schema import Caption, Collection, Item, OperationKind, User
 from catalog.selection import Selection, selection
 from catalog.text_changes import TEXT_KINDS, Difference, differences, text_change
 
@@ -57,8 +59,12 @@ def preview(
     filter: ItemFilter,
     options: Mapping[str, Any],
     seconds: float = TIME,
+    viewer: User | None = None,
 ) -> Preview:
-    """What the operation would do now. Raises InvalidInput as `operations.prepare` does."""
+    """What the operation would do now. Raises InvalidInput as `operations.prepare` does.
+
+    No example is of a photo that the viewer still has to caption blind.
+    """
     wanted = selection(collection, filter, kind, dict(options))
     if kind is OperationKind.ASSIGN:
         total = wanted.item_extent(session).total
@@ -66,7 +72,11 @@ def preview(
         total = wanted.extent(session).total
     if kind not in TEXT_KINDS:
         return Preview(total=total, seen=total, changed=total)
-    return _of_texts(session, wanted, kind, options, total, seconds)
+    withheld = set[int]()
+    if viewer:
+        of_collection = select(Item.id).where(Item.collection_id == collection.id)
+        withheld = set(session.scalars(of_collection.where(withheld_from(viewer))))
+    return _of_texts(session, wanted, kind, options, total, seconds, withheld)
 
 
 def _of_texts(
@@ -76,6 +86,7 @@ def _of_texts(
     options: Mapping[str, Any],
     total: int,
     seconds: float,
+    withheld: Set[int],
 ) -> Preview:
     change, until = text_change(kind, options), time.monotonic() + seconds
     columns = (Caption.item_id, Caption.id, Item.path, Caption.text)
@@ -89,7 +100,7 @@ def _of_texts(
         after = change(text)
         if after is not None:
             changed += 1
-            if len(examples) < EXAMPLES:
+            if len(examples) < EXAMPLES and item_id not in withheld:
                 examples.append(Example(item_id, caption_id, path, text, after))
         if seen % ROWS == 0:
             change.forget()

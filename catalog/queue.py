@@ -5,11 +5,15 @@ from collections.abc import Callable
 from celery import Celery
 from kombu.exceptions import OperationalError
 
+from catalog.schema import JobKind
 from catalog.settings import Settings
 
 FOLDER_TRANSPORT = "catalog.folder_transport:Transport"
 DRAIN = "recaption.drain"  # the task that claims chunk after chunk
+TRAIN = "recaption.train"  # the task that claims a train job and sees it through
 CAPTION_QUEUE = "caption"
+TRAIN_QUEUE = "train"
+TASKS = {CAPTION_QUEUE: DRAIN, TRAIN_QUEUE: TRAIN}
 WAKE_UP_LIFE = 60.0  # seconds after which an undelivered wake-up is worthless
 CONNECT_TIMEOUT = 0.5  # seconds
 PUBLISH_TIMEOUT = 0.5  # seconds; also a broker that hangs must not hold up who asks for work
@@ -33,6 +37,11 @@ def broker_options(settings: Settings, *, socket_timeout: float) -> dict[str, ob
     }
 
 
+def queue_of(kind: JobKind) -> str:
+    """The queue whose workers do jobs of this kind."""
+    return TRAIN_QUEUE if kind is JobKind.TRAIN else CAPTION_QUEUE
+
+
 class Queue:
     """The publishing end of the broker. `trouble` says why the broker could not be reached the last time."""
 
@@ -41,18 +50,18 @@ class Queue:
         self.app.conf.update(broker_options(settings, socket_timeout=PUBLISH_TIMEOUT))
         self.trouble: str | None = None
 
-    def wake(self, times: int = 1) -> bool:
+    def wake(self, times: int = 1, *, queue: str = CAPTION_QUEUE) -> bool:
         """Publish a wake-up for each of `times` workers; False, within a second, when the broker is down."""
-        return self._reach(lambda: self._publish(times))
+        return self._reach(lambda: self._publish(times, queue))
 
     def probe(self) -> bool:
         """Ask whether the broker answers, within a second; `trouble` is true to that afterwards."""
         return self._reach(self._connect)
 
-    def _publish(self, times: int) -> None:
+    def _publish(self, times: int, queue: str) -> None:
         for _ in range(times):
             self.app.send_task(
-                DRAIN, queue=CAPTION_QUEUE, expires=WAKE_UP_LIFE, retry=False, ignore_result=True
+                TASKS[queue], queue=queue, expires=WAKE_UP_LIFE, retry=False, ignore_result=True
             )
 
     def _connect(self) -> None:

@@ -10,7 +10,7 @@ from catalog import checkpoints, history, items
 from catalog.collections import visible_to
 from catalog.errors import Conflict
 from catalog.pages import PAGE_SIZE, Listing
-from catalog.schema import Caption, Checkpoint, Collection, HistoryEntry, Item, Reason, User
+from catalog.schema import Caption, Checkpoint, CheckpointState, Collection, HistoryEntry, Item, Reason, User
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,17 @@ def per_checkpoint(
     counts = _counts(session, viewer, [checkpoint.id for checkpoint in found.rows])
     rows = [Counted(checkpoint, counts.get(checkpoint.id, {})) for checkpoint in found.rows]
     return Listing(rows=rows, after=found.after)
+
+
+def of_active(session: Session, viewer: User | None) -> Counted | None:
+    """The active checkpoint with the reasons, as `per_checkpoint` gives them; None where none is active."""
+    active = session.scalar(select(Checkpoint).where(Checkpoint.state == CheckpointState.ACTIVE))
+    return of_checkpoint(session, viewer, active) if active else None
+
+
+def of_checkpoint(session: Session, viewer: User | None, checkpoint: Checkpoint) -> Counted:
+    """One checkpoint with the reasons in the collections that the viewer may see."""
+    return Counted(checkpoint, _counts(session, viewer, [checkpoint.id]).get(checkpoint.id, {}))
 
 
 def _counts(

@@ -4,15 +4,19 @@ One runs in every worker and web process, so nobody depends on a single process 
 be missed or doubled without harm.
 """
 
-from catalog import chunks, job_control, redecodings, space, workers
+from collections.abc import Iterator
+
+from sqlalchemy.orm import Session
+
+from catalog import chunks, job_control, redecodings, space, training_runs, workers
 from catalog.database import Database
-from catalog.queue import Queue
+from catalog.queue import CAPTION_QUEUE, TRAIN_QUEUE, Queue
 
 PERIOD = (10.0, 20.0)  # seconds between two turns
 
 
 def reconcile(database: Database, queue: Queue) -> bool:
-    """Wake one worker when work waits and somebody is there to do it; returns whether it did."""
+    """Wake one worker of each queue where work waits and somebody can do it; returns whether it did."""
     try:
         go_on(database)
     finally:
@@ -22,9 +26,19 @@ def reconcile(database: Database, queue: Queue) -> bool:
 
 def _wake(database: Database, queue: Queue) -> bool:
     with database.reading() as session:
-        waits = chunks.work_waits(session) or redecodings.wait(session)
-        wanted = waits and bool(workers.alive(session))
-    return queue.wake() if wanted else queue.probe() and False
+        wanted = [name for name in _waiting(session) if workers.alive(session, queue=name)]
+    if not wanted:
+        return queue.probe() and False
+    # Each is woken, also behind one that was.
+    return sum(queue.wake(queue=name) for name in wanted) > 0
+
+
+def _waiting(session: Session) -> Iterator[str]:
+    """The queues that something waits in."""
+    if chunks.work_waits(session) or redecodings.wait(session):
+        yield CAPTION_QUEUE
+    if training_runs.work_waits(session):
+        yield TRAIN_QUEUE
 
 
 def go_on(database: Database) -> None:

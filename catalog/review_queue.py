@@ -9,7 +9,7 @@ from contextlib import suppress
 from sqlalchemy import ColumnElement, not_, or_, select, update
 from sqlalchemy.orm import Session
 
-from catalog import assignment, item_lists
+from catalog import assignment, item_lists, items
 from catalog.database import database_clock
 from catalog.errors import NotFound
 from catalog.filters import ItemFilter
@@ -46,10 +46,11 @@ def next_item(
     """Lease the reviewer the next item behind the item `behind`, which may be gone; None when none is left.
 
     At the end of the order it begins again from its start, once. Left out are those of `skip`, those that
-    others have leased and, unless the filter names an assignee, those that are assigned to others who
-    can review them.
+    others have leased, those of open golden sets, which are captioned without seeing a text,
+    and, unless the filter names an assignee, those that are assigned to others who can review them.
     """
-    asked = item_lists.in_order(session, collection, filter, order).where(free_for(reviewer))
+    asked = item_lists.in_order(session, collection, filter, order)
+    asked = asked.where(free_for(reviewer), ~items.in_open_golden_set())
     if not filter.assignee:
         asked = asked.where(or_(_assigned_to_nobody(collection), Item.assignee_id == reviewer.id))
     if skip:

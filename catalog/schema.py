@@ -3,7 +3,7 @@
 import secrets
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import (
     JSON,
@@ -19,6 +19,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Select,
     String,
     Table,
     Text,
@@ -193,6 +194,22 @@ class CheckpointState(StrEnum):
     RETIRED = "retired"
 
 
+class Split(StrEnum):
+    """What an image is for: learned from, choosing the epoch, scoring, or scoring with blind references."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+    GOLDEN = "golden"
+
+
+class DatasetKind(StrEnum):
+    """Accepted captions of a query, or references that were written without seeing model text."""
+
+    CURATED = "curated"
+    GOLDEN = "golden"
+
+
 def word(enum: type[StrEnum], column: str = "") -> Enum:
     """A column of one of the enum's words, stored as text so that SQLite and PostgreSQL agree.
 
@@ -313,7 +330,9 @@ class Image(Base):
     """One stored picture. `sha256` is the key of the original's blob, `rendition` that of its small JPEG.
 
     Where the original was not `stored`, items refer to the files that hold it. `dhash` is the signed 64-bit
-    difference hash by which near-duplicates are found; None for pictures from before there was one.
+    difference hash by which near-duplicates are found; None for pictures from before there was one. `split`
+    is assigned when the image is first frozen or drawn for a golden set; only test images become golden, and
+    are released where their set is given up.
     """
 
     __tablename__ = "images"
@@ -329,6 +348,7 @@ class Image(Base):
     pages: Mapped[int] = mapped_column(default=1)
     dhash: Mapped[int | None] = mapped_column(BigInteger)
     stored: Mapped[bool] = mapped_column(default=True, server_default=true())
+    split: Mapped[Split | None] = mapped_column(unchecked(Split))
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
@@ -686,6 +706,7 @@ class Worker(Base):
     """One working process on one device. `heartbeat` is in seconds of the database's clock.
 
     `stopped` tells one that was ended in order from one that died. `trouble` is what keeps it from working.
+    `queue` is what it works at: "caption" or "train".
     """
 
     __tablename__ = "workers"
@@ -694,6 +715,7 @@ class Worker(Base):
     id: Mapped[int] = mapped_column(Identity, primary_key=True)
     name: Mapped[str] = mapped_column(String(255), unique=True)
     device: Mapped[str] = mapped_column(String(64))
+    queue: Mapped[str] = mapped_column(String(32), default="caption", server_default="caption")
     version: Mapped[str] = mapped_column(String(32))
     protocol: Mapped[int] = mapped_column(default=1, server_default="1")
     host: Mapped[str] = mapped_column(String(255), default="", server_default="")
@@ -747,15 +769,222 @@ class JobItem(Base):
     error: Mapped[str | None]
 
 
+class Dataset(Base):
+    """One frozen, immutable version of a dataset. Its manifest is a blob; `catalog.manifests` tells its form.
+
+    Versions of one name count from 1. Equal content gives an equal `manifest_sha256`. `filter` is the query
+    (the words of an address) that was frozen, `card` what there is to say of it. Datasets outlive their
+    collection.
+    """
+
+    __tablename__ = "datasets"
+    __table_args__ = (
+        UniqueConstraint("name", "version"),
+        Index(None, "collection_id", "id"),
+        NEVER_REUSE_IDS,
+    )
+
+    id: Mapped[int] = mapped_column(Identity, primary_key=True)
+    name: Mapped[str] = mapped_column(String(255))
+    version: Mapped[int]
+    kind: Mapped[DatasetKind] = mapped_column(word(DatasetKind))
+    collection_id: Mapped[int | None] = mapped_column(ForeignKey("collections.id", ondelete="SET NULL"))
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"), index=True)
+    filter: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    guidelines: Mapped[str] = mapped_column(default="")
+    manifest_sha256: Mapped[str] = mapped_column(String(64))
+    images: Mapped[int] = mapped_column(default=0)
+    captions: Mapped[int] = mapped_column(default=0)
+    card: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class DatasetImage(Base):
+    """An image that a dataset holds, in which split: while this row is there, its blobs stay.
+
+    `item_id` says which item it was frozen from, for as long as that is there.
+    """
+
+    __tablename__ = "dataset_images"
+
+    dataset_id: Mapped[int] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"), primary_key=True)
+    image_id: Mapped[int] = mapped_column(ForeignKey("images.id"), primary_key=True, index=True)
+    item_id: Mapped[int | None] = mapped_column(ForeignKey("items.id", ondelete="SET NULL"), index=True)
+    split: Mapped[Split] = mapped_column(word(Split))
+
+
+class GoldenSet(Base):
+    """Items drawn at random that people caption blind, without seeing model text; frozen once all are done.
+
+    `references_each` is how many captions an image gets, each by another person. `dataset_id` is what the
+    set was frozen as.
+    """
+
+    __tablename__ = "golden_sets"
+    __table_args__ = (UniqueConstraint("collection_id", "name"), NEVER_REUSE_IDS)
+
+    id: Mapped[int] = mapped_column(Identity, primary_key=True)
+    collection_id: Mapped[int] = mapped_column(ForeignKey("collections.id", ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(String(255))
+    language: Mapped[str] = mapped_column(String(35), default="en")
+    references_each: Mapped[int] = mapped_column(default=1)
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"), index=True)
+    dataset_id: Mapped[int | None] = mapped_column(ForeignKey("datasets.id", ondelete="SET NULL"), index=True)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class GoldenItem(Base):
+    """An item of a golden set. `position` is the order in which the items were drawn."""
+
+    __tablename__ = "golden_items"
+
+    golden_set_id: Mapped[int] = mapped_column(
+        ForeignKey("golden_sets.id", ondelete="CASCADE"), primary_key=True
+    )
+    item_id: Mapped[int] = mapped_column(
+        ForeignKey("items.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    position: Mapped[int]
+
+
+class GoldenReference(Base):
+    """A caption that somebody wrote blind for an item of a golden set: one a person and item."""
+
+    __tablename__ = "golden_references"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["golden_set_id", "item_id"],
+            ["golden_items.golden_set_id", "golden_items.item_id"],
+            ondelete="CASCADE",
+        ),
+        UniqueConstraint("golden_set_id", "item_id", "user_id"),
+        NEVER_REUSE_IDS,
+    )
+
+    id: Mapped[int] = mapped_column(Identity, primary_key=True)
+    golden_set_id: Mapped[int] = mapped_column(Identity)
+    item_id: Mapped[int] = mapped_column(Identity)
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"), index=True)
+    text: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    updated_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class TrainingRun(Base):
+    """What a train job is about and how far it is; the job holds state, priority and the base checkpoint.
+
+    The job's `checkpoint_id` is what training starts from, None where it starts from scratch; its one chunk
+    (number 0) carries lease and token. Where `dataset_id` is None nothing is trained: the job measures
+    `checkpoint_id`, which otherwise is what came of the training. Of one `line`, the name of the dataset,
+    only one run is at work at a time. `stage` is a word for people. `progress` is the latest that the child
+    process said, `epochs` a row an epoch, `losses` pairs of update and loss, `data` what was trained on, in
+    counts. `files_sha256` is a tar of the training folder (state, log, TensorBoard's files), from which any
+    host goes on.
+    """
+
+    __tablename__ = "training_runs"
+
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    dataset_id: Mapped[int | None] = mapped_column(ForeignKey("datasets.id"), index=True)
+    checkpoint_id: Mapped[int | None] = mapped_column(ForeignKey("checkpoints.id"), index=True)
+    line: Mapped[str] = mapped_column(String(255), index=True)
+    stage: Mapped[str] = mapped_column(String(32), default="waiting")
+    progress: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    epochs: Mapped[list[Any]] = mapped_column(default=list)
+    losses: Mapped[list[Any]] = mapped_column(default=list)
+    data: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    files_sha256: Mapped[str | None] = mapped_column(String(64))
+
+
+class Evaluation(Base):
+    """The scores of a checkpoint on a split of a dataset.
+
+    `predictions_sha256` is a blob: a line of JSON an image, what the checkpoint wrote and what that scored.
+    """
+
+    __tablename__ = "evaluations"
+    __table_args__ = (
+        UniqueConstraint("checkpoint_id", "dataset_id", "split"),
+        Index(None, "dataset_id", "split"),
+        NEVER_REUSE_IDS,
+    )
+
+    id: Mapped[int] = mapped_column(Identity, primary_key=True)
+    checkpoint_id: Mapped[int] = mapped_column(ForeignKey("checkpoints.id"))
+    dataset_id: Mapped[int] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"))
+    split: Mapped[Split] = mapped_column(word(Split))
+    job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"), index=True)
+    result: Mapped[dict[str, Any]]
+    predictions_sha256: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class Comparison(Base):
+    """A checkpoint compared with another one on the same images: each is a look at that set.
+
+    `result` holds the differences (`candidate` less `against`) of each score with bounds and p. `look` counts
+    the looks at these photos, this one among them: at all versions of the set, and sets that share some.
+    """
+
+    __tablename__ = "comparisons"
+    __table_args__ = (Index(None, "candidate_id", "against_id"), NEVER_REUSE_IDS)
+
+    id: Mapped[int] = mapped_column(Identity, primary_key=True)
+    dataset_id: Mapped[int] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"), index=True)
+    split: Mapped[Split] = mapped_column(word(Split))
+    candidate_id: Mapped[int] = mapped_column(ForeignKey("checkpoints.id"))
+    against_id: Mapped[int] = mapped_column(ForeignKey("checkpoints.id"), index=True)
+    job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"), index=True)
+    look: Mapped[int]
+    result: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class Impact(Base):
+    """What promoting a checkpoint would change in a collection: how many captions nobody has reviewed."""
+
+    __tablename__ = "impacts"
+    __table_args__ = (Index(None, "candidate_id", "against_id"), NEVER_REUSE_IDS)
+
+    id: Mapped[int] = mapped_column(Identity, primary_key=True)
+    collection_id: Mapped[int] = mapped_column(ForeignKey("collections.id", ondelete="CASCADE"), index=True)
+    candidate_id: Mapped[int] = mapped_column(ForeignKey("checkpoints.id"))
+    against_id: Mapped[int] = mapped_column(ForeignKey("checkpoints.id"), index=True)
+    job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"), index=True)
+    result: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class Promotion(Base):
+    """That a checkpoint became the active one: when, by whom, in whose place, on which verdict.
+
+    `reason` is given where a person overrode the gate. A rollback is a promotion that names what it takes
+    back in `rolls_back_id`.
+    """
+
+    __tablename__ = "promotions"
+    __table_args__ = NEVER_REUSE_IDS
+
+    id: Mapped[int] = mapped_column(Identity, primary_key=True)
+    checkpoint_id: Mapped[int] = mapped_column(ForeignKey("checkpoints.id"), index=True)
+    previous_id: Mapped[int | None] = mapped_column(ForeignKey("checkpoints.id"), index=True)
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"), index=True)
+    job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"), index=True)
+    verdict: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    reason: Mapped[str | None]
+    rolls_back_id: Mapped[int | None] = mapped_column(ForeignKey("promotions.id"), unique=True)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
 class Tombstone(Base):
-    """What is left of a deleted item or collection: that it was here, who removed it, and when."""
+    """What is left of something deleted: that it was here, who removed it, and when; of images, the split."""
 
     __tablename__ = "tombstones"
 
     id: Mapped[int] = mapped_column(Identity, primary_key=True)
     kind: Mapped[str] = mapped_column(String(32))
     name: Mapped[str]
-    sha256: Mapped[str | None] = mapped_column(String(64))
+    sha256: Mapped[str | None] = mapped_column(String(64), index=True)
     user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"), index=True)
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
@@ -777,11 +1006,14 @@ def is_derived(table: str) -> bool:
     return table.startswith(DERIVED_TABLES)
 
 
-# Everything that rows keep as blobs, a query each.
-BLOB_KEYS = (
+# Everything that rows keep as blobs, a query each; none gives NULL.
+BLOB_KEYS: tuple[Select[str], ...] = (
     select(Image.sha256).where(Image.stored),
     select(Image.rendition),
     select(Checkpoint.weights_sha256),
     select(Checkpoint.description_sha256),
     select(UploadPart.sha256),
+    select(Dataset.manifest_sha256),
+    cast("Select[str]", select(TrainingRun.files_sha256).where(TrainingRun.files_sha256.is_not(None))),
+    select(Evaluation.predictions_sha256),
 )

@@ -15,6 +15,7 @@ from catalog.object_storage import S3Account, S3Place
 from pictures.decode import MAX_PIXELS
 
 HOST_PATTERN = re.compile(r"(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)+")
+FEATURE_CACHE_GB = 20
 BROKERS = ("filesystem", "redis", "rediss", "amqp", "amqps", "pyamqp")
 
 
@@ -31,11 +32,19 @@ class Settings:
     url_imports: tuple[str, ...]
     visible_gpus: tuple[str, ...]
     s3: S3Account = field(default=S3Account())
+    threads: int = 0
+    feature_cache_gb: int = FEATURE_CACHE_GB
 
     @property
     def embedded_broker(self) -> bool:
         """Whether messages travel through a folder of this machine instead of a server."""
         return self.broker_url.startswith("filesystem://")
+
+    @property
+    def threads_beside(self) -> int:
+        """How many threads compute beside the pages: all cores but one, at most as OMP_NUM_THREADS says."""
+        cores = max(1, _cores() - 1)
+        return min(cores, self.threads) if self.threads else cores
 
     @property
     def broker_folder(self) -> Path:
@@ -94,7 +103,19 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         url_imports=_url_hosts(env.get("RECAPTION_URL_IMPORTS")),
         visible_gpus=_words(env.get("CUDA_VISIBLE_DEVICES")),
         s3=_s3_account(env),
+        threads=_threads(env.get("OMP_NUM_THREADS")),
+        feature_cache_gb=_positive(env, "RECAPTION_FEATURE_CACHE_GB", FEATURE_CACHE_GB),
     )
+
+
+def _cores() -> int:
+    """The cores that this process may use; macOS does not tell, and means all of them."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _threads(value: str | None) -> int:
+    """The threads that the environment allows; 0 for any number, and also for nested ones ("4,2")."""
+    return int(value) if value and value.isdigit() else 0
 
 
 def _words(value: str | None) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from catalog import collections
+from catalog.blind_items import still_blind, withheld_from
 from catalog.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from catalog.filters import ItemFilter
 from catalog.schema import Caption, Collection, OperationKind, SpotCheck, User, utc_now
@@ -40,7 +41,8 @@ def draw(session: Session, collection: Collection, filter: ItemFilter, *, user: 
     """Captions drawn at random among those that accepting the filter would accept: add it to a session that
     writes.
 
-    This only reads, for drawing takes a while. Raises Conflict where there are none.
+    This only reads, for drawing takes a while. Photos that the user still has to caption blind are not drawn.
+    Raises Conflict where there are none to draw.
     """
     drawn_at = utc_now()
     wanted = selection(collection, filter, OperationKind.ACCEPT, {})
@@ -48,24 +50,37 @@ def draw(session: Session, collection: Collection, filter: ItemFilter, *, user: 
     if not total:
         raise Conflict("no caption of this selection waits for review; there is nothing to check")
     columns = (Caption.id, Caption.item_id, Caption.version, Caption.text)
-    sample = wanted.captions(session).with_only_columns(*columns).order_by(func.random()).limit(SAMPLE)
+    shown = wanted.captions(session).with_only_columns(*columns).where(~withheld_from(user))
+    sample = session.execute(shown.order_by(func.random()).limit(SAMPLE)).all()
+    if not sample:
+        raise Conflict(
+            "all photos of this selection are in a golden set that waits for your captions; write those first"
+        )
     return SpotCheck(
         collection_id=collection.id,
         user_id=user.id,
         filter=filter.words(),
         total=total,
-        captions=[dict(row._mapping) for row in session.execute(sample)],
+        captions=[dict(row._mapping) for row in sample],
         created_at=drawn_at,
         verdicts={},
     )
 
 
 def get(session: Session, check_id: int, *, viewer: User | None) -> SpotCheck:
-    """Raises NotFound for a check that is gone or in a collection that the viewer may not see."""
+    """Raises NotFound for a check that is gone or in a collection that the viewer may not see.
+
+    Raises Conflict for one whose photos were drawn into a golden set since: the viewer writes for that first.
+    """
     check = session.get(SpotCheck, check_id)
     if check is None:
         raise NotFound(f"there is no spot check {check_id}")
     collections.get(session, check.collection_id, viewer=viewer)
+    if still_blind(session, [one["item_id"] for one in check.captions], viewer):
+        raise Conflict(
+            f"photos of spot check {check.id} are in a golden set by now, which waits for your captions; "
+            "draw another one"
+        )
     return check
 
 

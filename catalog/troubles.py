@@ -8,10 +8,10 @@ from pathlib import Path
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from catalog import chunks, space, workers
+from catalog import chunks, space, training_runs, workers
 from catalog.database import Database
 from catalog.jobs import UNFINISHED
-from catalog.queue import Queue
+from catalog.queue import CAPTION_QUEUE, TRAIN_QUEUE, Queue, queue_of
 from catalog.schema import Job, JobKind, JobState, Worker
 from catalog.settings import Settings
 
@@ -38,9 +38,14 @@ def troubles(session: Session, settings: Settings, database: Database, queue: Qu
 
 
 def nobody_works(session: Session) -> Iterator[Trouble]:
-    """That jobs wait and no worker runs: no trouble on a page that says so anyway."""
-    if chunks.work_waits(session) and not workers.alive(session):
+    """That jobs wait and no worker runs that does such: no trouble on a page that says so anyway."""
+    if chunks.work_waits(session) and not workers.alive(session, queue=CAPTION_QUEUE):
         yield Trouble("Jobs wait, and no worker is running.", "Start one with `recaption worker`.")
+    if training_runs.work_waits(session) and not workers.alive(session, queue=TRAIN_QUEUE):
+        yield Trouble(
+            "A train job waits, and no worker that trains is running.",
+            "Start one with `recaption worker --queue train`.",
+        )
 
 
 def _of_the_broker(settings: Settings, queue: Queue) -> Iterator[Trouble]:
@@ -90,10 +95,11 @@ def _of_workers(mourned: Sequence[Worker], living: Sequence[Worker]) -> Iterator
 
 
 def _of_old_workers(session: Session) -> Iterator[Trouble]:
-    newest = select(func.max(Job.protocol)).where(Job.state.in_(UNFINISHED), Job.kind == JobKind.CAPTION)
-    wanted = session.scalar(newest) or 0
+    of_workers = Job.kind.in_((JobKind.CAPTION, JobKind.TRAIN))
+    newest = select(Job.kind, func.max(Job.protocol)).where(Job.state.in_(UNFINISHED), of_workers)
+    wanted = {queue_of(kind): protocol for kind, protocol in session.execute(newest.group_by(Job.kind))}
     for worker in workers.alive(session):
-        if worker.protocol < wanted:
+        if worker.protocol < wanted.get(worker.queue, 0):
             yield Trouble(
                 f"The worker {worker.name} (version {worker.version}) is too old for a job that waits, "
                 "and leaves it to others.",

@@ -3,13 +3,14 @@
 import socket
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import ColumnElement, delete, exists, select, update
+from sqlalchemy import ColumnElement, delete, exists, select, true, update
 from sqlalchemy.orm import Session
 
 from catalog import job_events
 from catalog.database import Database, database_clock
 from catalog.jobs import PROTOCOL, UNFINISHED
-from catalog.schema import Chunk, ChunkState, Job, JobEvent, JobItem, Severity, Worker, utc_now
+from catalog.queue import CAPTION_QUEUE, queue_of
+from catalog.schema import Chunk, ChunkState, Job, JobEvent, JobItem, JobKind, Severity, Worker, utc_now
 
 BEAT = 5.0  # seconds between two heartbeats
 ALIVE_FOR = 20.0  # seconds without a heartbeat after which nobody counts on a worker
@@ -17,8 +18,16 @@ MOURNED_FOR = 3600.0  # seconds for which people are told of a worker that died
 FORGOTTEN_AFTER = 86_400.0  # seconds without a heartbeat after which its row goes
 
 
-def register(session: Session, *, name: str, device: str, version: str, worker_id: int | None = None) -> int:
-    """Announce a worker, or announce it anew after a restart; returns its id.
+def register(
+    session: Session,
+    *,
+    name: str,
+    device: str,
+    version: str,
+    queue: str = CAPTION_QUEUE,
+    worker_id: int | None = None,
+) -> int:
+    """Announce a worker of a queue, or announce it anew after a restart; returns its id.
 
     `worker_id` is that of a worker which was cut off for so long that its row is gone.
     """
@@ -29,6 +38,7 @@ def register(session: Session, *, name: str, device: str, version: str, worker_i
         session.add(worker)
     worker.device, worker.version, worker.host = device, version, socket.gethostname()
     worker.protocol, worker.started_at, worker.trouble = PROTOCOL, utc_now(), None
+    worker.queue = queue
     session.flush()
     beat(session, worker.id)
     return worker.id
@@ -46,10 +56,11 @@ def say_goodbye(session: Session, worker_id: int) -> None:
     session.execute(update(Worker).where(Worker.id == worker_id).values(stopped=True, trouble=None))
 
 
-def refuse_newer(session: Session, name: str) -> None:
-    """Say once in the log of each job that needs a newer release than this one that it is left to others."""
+def refuse_newer(session: Session, name: str, *, queue: str = CAPTION_QUEUE) -> None:
+    """Say once in the log of each job of a queue that needs a newer release that it is left to others."""
+    kinds = [kind for kind in JobKind if queue_of(kind) == queue]
     refused = exists().where(JobEvent.job_id == Job.id, JobEvent.action == "refused", JobEvent.worker == name)
-    newer = (Job.protocol > PROTOCOL, Job.state.in_(UNFINISHED), ~refused)
+    newer = (Job.kind.in_(kinds), Job.protocol > PROTOCOL, Job.state.in_(UNFINISHED), ~refused)
     for job_id, protocol in session.execute(select(Job.id, Job.protocol).where(*newer)).all():
         text = (
             f"{name} is too old for this job, which needs protocol {protocol}: it knows {PROTOCOL}; update it"
@@ -57,9 +68,10 @@ def refuse_newer(session: Session, name: str) -> None:
         job_events.append(session, job_id, "refused", text, severity=Severity.WARNING, worker=name)
 
 
-def alive(session: Session) -> Sequence[Worker]:
-    """The workers that were heard of lately."""
-    return session.scalars(select(Worker).where(_alive()).order_by(Worker.name)).all()
+def alive(session: Session, *, queue: str | None = None) -> Sequence[Worker]:
+    """The workers that were heard of lately, of one queue or of all."""
+    wanted = Worker.queue == queue if queue else true()
+    return session.scalars(select(Worker).where(_alive(), wanted).order_by(Worker.name)).all()
 
 
 def mourned(session: Session) -> Sequence[Worker]:
@@ -126,5 +138,5 @@ def _alive() -> ColumnElement[bool]:
 
 
 def _replaces(one: Worker, lost: Worker) -> bool:
-    same_place = (one.host, one.device) == (lost.host, lost.device)
+    same_place = (one.host, one.device, one.queue) == (lost.host, lost.device, lost.queue)
     return same_place and one.started_at.timestamp() > lost.heartbeat + BEAT

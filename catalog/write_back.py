@@ -1,10 +1,9 @@
 """Write back: captions as a text or an XMP sidecar beside originals that were left where they are."""
 
 import os
-import stat
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import unified_diff
 from itertools import count
@@ -15,18 +14,11 @@ from sqlalchemy.orm import Session
 
 from catalog.captions import IN_ORDER
 from catalog.originals import trouble
-from catalog.schema import Caption, CaptionKind, CaptionState, Collection, Image, Item
-from pictures.xmp import MAX_BYTES, UnreadableXmp, Value
-from pictures.xmp_writing import with_texts
+from catalog.schema import Caption, CaptionState, Collection, Image, Item
+from catalog.sidecar_texts import caption_lines, read_sidecar, xmp_with
 
 FORMATS = ("txt", "xmp")
 ITEMS_AT_A_TIME = 500
-LONGEST_TXT = 1 << 20  # bytes; what is longer is no text of captions
-PROPERTIES = {
-    CaptionKind.CAPTION: "dc:description",
-    CaptionKind.ALT: "Iptc4xmpCore:AltTextAccessibility",
-    CaptionKind.DESCRIPTION: "Iptc4xmpCore:ExtDescrAccessibility",
-}
 
 
 @dataclass(frozen=True)
@@ -150,8 +142,11 @@ def _planned(photo: _Photo, format: str, *, alone: bool) -> Planned | None:
     if wrong := trouble(str(photo.reference), photo.image, every_byte=False):
         raise ValueError(f"{wrong}, and nothing is written beside it")
     path = _sidecar(photo.reference, format, alone=alone)
-    before = _read(path)
-    after = _txt(photo.captions) if format == "txt" else _xmp(path, before, photo.captions)
+    try:
+        before = read_sidecar(path)
+        after = caption_lines(photo.captions) if format == "txt" else xmp_with(before, photo.captions)
+    except ValueError as error:
+        raise ValueError(f"{path.name} beside it {error}") from error
     return Planned(path, photo.reference, before, after) if after else None
 
 
@@ -165,36 +160,6 @@ def _sidecar(original: Path, format: str, *, alone: bool) -> Path:
 
 def _either_case(path: Path) -> tuple[Path, Path]:
     return path, path.with_suffix(path.suffix.upper())
-
-
-def _read(path: Path) -> bytes | None:
-    """The sidecar as it is; None where there is none. Raises ValueError for what is no plain, small file."""
-    try:
-        found = path.lstat()
-    except FileNotFoundError:
-        return None
-    if not stat.S_ISREG(found.st_mode):
-        raise ValueError(f"{path.name} beside it is a link or no plain file")
-    if found.st_size > (LONGEST_TXT if path.suffix.lower() == ".txt" else MAX_BYTES):
-        raise ValueError(f"{path.name} beside it is too large to be a sidecar: {found.st_size:,} bytes")
-    return path.read_bytes()
-
-
-def _txt(captions: Sequence[Caption]) -> bytes | None:
-    """The captions, one a line; alt texts and descriptions are none."""
-    lines = [" ".join(one.text.split("\n")) for one in captions if one.kind is CaptionKind.CAPTION]
-    return "".join(f"{line}\n" for line in lines).encode() or None
-
-
-def _xmp(path: Path, before: bytes | None, captions: Sequence[Caption]) -> bytes:
-    """One text for each property and language: the first in the order that people gave them."""
-    texts: dict[str, dict[str, Value]] = {}
-    for one in captions:
-        texts.setdefault(PROPERTIES[one.kind], {}).setdefault(one.language, Value(one.language, one.text))
-    try:
-        return with_texts(before, {name: list(values.values()) for name, values in texts.items()})
-    except UnreadableXmp as error:
-        raise ValueError(f"{path.name} beside it {error}") from error
 
 
 def _staged(planned: Planned) -> Path:

@@ -35,7 +35,7 @@ def serve(memory_limit: int, seconds: float) -> None:
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     # A C library that prints must not write into the middle of a frame.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    _limit(memory_limit)
+    limit_memory(memory_limit)
     _send(replies, pack({"ready": True}))
     while prefix := requests.read(PREFIX.size):
         request = json.loads(requests.read(PREFIX.unpack(prefix)[0]))
@@ -56,7 +56,8 @@ def _answer(request: dict[str, Any]) -> bytes:
     return pack({"measured": fields}, rendition)
 
 
-def _limit(memory_limit: int) -> None:
+def limit_memory(memory_limit: int) -> None:
+    """Let this process have so many bytes of address space at most, and write no core when it crashes."""
     # macOS knows RLIMIT_AS but refuses to set it: there, time and pixels are all that is limited.
     with suppress(ValueError, OSError):
         _, hard = resource.getrlimit(resource.RLIMIT_AS)

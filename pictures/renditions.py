@@ -1,6 +1,7 @@
 """Make the small JPEG of a picture that captioning and previews use, and the smaller one of grids."""
 
 from io import BytesIO
+from pathlib import Path
 
 from PIL import Image
 
@@ -37,6 +38,12 @@ def thumbnail(rendition: bytes, *, longest: int = 320, quality: int = 75) -> byt
         # JPEG halves its sides while it decodes, which costs a fraction of decoding all of it.
         image.draft("RGB", (longest, longest))
         return _jpeg(_scaled_down(image.convert("RGB"), longest), quality)
+
+
+def size_of(rendition: Path) -> tuple[int, int]:
+    """Width and height of a rendition of ours in pixels."""
+    with Image.open(rendition, formats=["JPEG"]) as image:
+        return image.size
 
 
 def _scaled_down(image: Image.Image, longest: int) -> Image.Image:

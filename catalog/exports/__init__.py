@@ -1,4 +1,4 @@
-"""Exports of a collection: a row an item, streamed, in the formats of FORMATS."""
+"""Exports of a collection as it is now: a row an item, streamed, in the formats of FORMATS."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
