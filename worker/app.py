@@ -15,7 +15,7 @@ from catalog.commands import opened
 from catalog.database import Database
 from catalog.errors import StorageFull
 from catalog.periodic import Periodic
-from catalog.queue import CAPTION_QUEUE, DRAIN, SOCKET_TIMEOUT, Queue, broker_options
+from catalog.queue import DRAIN, SOCKET_TIMEOUT, TRAIN, TRAIN_QUEUE, Queue, broker_options
 from catalog.settings import Settings
 from worker import tasks
 from worker.runtime import Runtime
@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 HARD_LIMIT = 180  # seconds after which a hung drain is killed
 
 
-def create_app(settings: Settings) -> Celery:
-    """The application with its one task and the rules of the queue."""
+def create_app(settings: Settings, queue: str) -> Celery:
+    """The application with its tasks and the rules of the queue that this worker serves."""
     app = Celery("recaption")
     app.conf.update(
         broker_options(settings, socket_timeout=SOCKET_TIMEOUT),
@@ -38,36 +38,38 @@ def create_app(settings: Settings) -> Celery:
         worker_enable_remote_control=False,
         worker_send_task_events=False,
         worker_hijack_root_logger=True,
-        task_time_limit=HARD_LIMIT,
+        # A training takes as long as it takes: its worker looks each second whether it gets on.
+        task_time_limit=None if queue == TRAIN_QUEUE else HARD_LIMIT,
     )
     app.task(tasks.drain, name=DRAIN)
+    app.task(tasks.train, name=TRAIN)
     return app
 
 
-def run(settings: Settings, *, name: str, device: str, log_level: str) -> None:
-    """Work until SIGTERM or Ctrl+C, then exit: announce the worker and hand over to Celery."""
+def run(settings: Settings, *, name: str, device: str, queue: str, log_level: str) -> None:
+    """Work at a queue until SIGTERM or Ctrl+C, then exit: announce the worker and hand over to Celery."""
     # Until Celery listens itself, an order to end has to unwind the stack as well.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
-    database, queue = opened(settings), Queue(settings)
+    database, broker = opened(settings), Queue(settings)
     # SQLite's locks are those of a process: a child that inherits a connection believes that it holds them.
     # What is registered first runs last, behind the pauses of the threads below.
     os.register_at_fork(before=database.close)
-    announce = partial(workers.register, name=name, device=device, version=version("recaption"))
+    announce = partial(workers.register, name=name, device=device, queue=queue, version=version("recaption"))
     with database.writing() as session:
         worker_id = announce(session)
     stopping, setbacks, said = Flag(), Setbacks(), Message()
 
     def beat() -> None:
-        out_of_reach = f"it cannot reach the broker: {queue.trouble}" if queue.trouble else None
+        out_of_reach = f"it cannot reach the broker: {broker.trouble}" if broker.trouble else None
         trouble = setbacks.trouble or said.text or out_of_reach
         with database.writing() as session:
             if not workers.beat(session, worker_id, trouble=trouble):
                 announce(session, worker_id=worker_id)
 
     def reconcile() -> None:
-        reconciler.reconcile(database, queue)
+        reconciler.reconcile(database, broker)
         with database.writing() as session:
-            workers.refuse_newer(session, name)
+            workers.refuse_newer(session, name, queue=queue)
 
     threads = (
         Periodic("heartbeat", beat, period=(workers.BEAT, workers.BEAT)),
@@ -85,6 +87,7 @@ def run(settings: Settings, *, name: str, device: str, log_level: str) -> None:
             stopping=stopping,
             setbacks=setbacks,
             trouble=said,
+            work_queue=queue,
         )
         tasks.begin(runtime)
 
@@ -98,19 +101,19 @@ def run(settings: Settings, *, name: str, device: str, log_level: str) -> None:
         # Before Celery begins, which waits for as long as the broker is away.
         for thread in threads:
             thread.start()
-        _work(settings, name=name, log_level=log_level)
+        _work(settings, name=name, queue=queue, log_level=log_level)
     finally:
         for thread in threads:
             thread.stop()
         _say_goodbye(database, worker_id)
 
 
-def _work(settings: Settings, *, name: str, log_level: str) -> None:
+def _work(settings: Settings, *, name: str, queue: str, log_level: str) -> None:
     """Run Celery's worker until it is told to end, and exit as it does."""
-    worker = create_app(settings).Worker(
+    worker = create_app(settings, queue).Worker(
         hostname=f"recaption@{name}",
         pool_cls="prefork",
-        queues=CAPTION_QUEUE,
+        queues=queue,
         loglevel=log_level,
         quiet=True,
         without_gossip=True,

@@ -53,7 +53,7 @@ def drain(runtime: Runtime, *, seconds: float = DRAIN_FOR) -> bool:
                 return False
             _do(runtime, held)
         except DatabaseFull as error:
-            _pause_all(runtime, str(error))
+            pause_all(runtime, str(error))
             return False
         except (StorageUnavailable, StorageFull) as error:
             log.warning("%s; the reconciler will try again", error)
@@ -111,7 +111,7 @@ def _catch_up(runtime: Runtime) -> None:
         runtime.holds_nothing = True
 
 
-def _pause_all(runtime: Runtime, reason: str) -> None:
+def pause_all(runtime: Runtime, reason: str) -> None:
     """Note, with the room that was held for it, that no job can go on; the reconciler lets them go on."""
     log.warning("%s; all jobs are paused until there is room", reason)
     if runtime.database.folder:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from catalog.blobs import BlobStore, open_blobs
 from catalog.checkpoints import materialise
 from catalog.database import Database
-from catalog.queue import Queue
+from catalog.queue import CAPTION_QUEUE, Queue
 from catalog.schema import Checkpoint
 from catalog.settings import Settings
 from catalog.space import room_in
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Runtime:
-    """One a working process. The captioner is loaded when the first job needs it.
+    """One a working process, of one queue. The captioner is loaded when the first job needs it.
 
     `holds_nothing` is false while the database did not hear that a chunk was given back.
     """
@@ -28,6 +28,7 @@ class Runtime:
     name: str
     device: str
     stopping: Flag
+    work_queue: str = CAPTION_QUEUE
     setbacks: Setbacks = field(default_factory=Setbacks)
     trouble: Message = field(default_factory=Message)
     holds_nothing: bool = field(init=False, default=True)
@@ -56,5 +57,5 @@ class Runtime:
                 checkpoint = session.get_one(Checkpoint, checkpoint_id)
                 with room_in(self.settings.cache):
                     folder = materialise(checkpoint, self.blobs, self.settings.cache)
-            self._loaded = (checkpoint_id, Predictor.load(folder, device=self.device))
+            self._loaded = (checkpoint_id, Predictor.load(folder, device=self.device, precision="auto"))
         return self._loaded[1]
