@@ -10,11 +10,15 @@ from catalog.periodic import Periodic
 from catalog.settings import Settings, load_settings
 from dashboard import (
     bulk,
+    checkpoint_files,
     checkpoints,
     collections,
+    datasets,
     differences,
     duplicates,
     errors,
+    freezing,
+    golden_sets,
     guidelines,
     headers,
     health,
@@ -24,7 +28,9 @@ from dashboard import (
     keys,
     labels,
     login_link,
+    loop,
     people,
+    retraining,
     reviewers,
     security,
     services,
@@ -32,11 +38,15 @@ from dashboard import (
     spot_checks,
     tiles,
     tokens,
+    training_files,
 )
 from dashboard.api import captions as api_captions
+from dashboard.api import checkpoints as api_checkpoints
 from dashboard.api import collections as api_collections
+from dashboard.api import datasets as api_datasets
 from dashboard.api import decisions as api_decisions
 from dashboard.api import duplicates as api_duplicates
+from dashboard.api import golden_sets as api_golden_sets
 from dashboard.api import grid as api_grid
 from dashboard.api import imports as api_imports
 from dashboard.api import items as api_items
@@ -46,6 +56,7 @@ from dashboard.api import progress as api_progress
 from dashboard.api import queue as api_queue
 from dashboard.api import redecodings as api_redecodings
 from dashboard.api import spot_checks as api_spot_checks
+from dashboard.api import training as api_training
 from dashboard.api import troubles as api_troubles
 from dashboard.api import tus
 from dashboard.api import workers as api_workers
@@ -56,12 +67,18 @@ PAGES = (
     guidelines,
     bulk,
     spot_checks,
+    freezing,
+    datasets,
+    golden_sets,
     tiles,
     duplicates,
     items,
     jobs,
     imports,
+    retraining,
+    training_files,
     checkpoints,
+    loop,
     people,
     reviewers,
     tokens,
@@ -76,6 +93,8 @@ API = (
     api_duplicates,
     api_operations,
     api_spot_checks,
+    api_datasets,
+    api_golden_sets,
     api_grid,
     api_items,
     api_captions,
@@ -84,6 +103,8 @@ API = (
     api_redecodings,
     api_progress,
     api_jobs,
+    api_training,
+    api_checkpoints,
     api_workers,
     api_troubles,
 )
@@ -107,6 +128,7 @@ def create_app(settings: Settings | None = None, *, reconcile: bool = True) -> A
     for setup in (headers, session, errors, labels, differences):
         setup.init_app(app)
     app.before_request(tus.let_parts_through)
+    app.before_request(checkpoint_files.let_checkpoints_through)
     security.init_app(app, settings)
     Bootstrap5(app)
     for part in (*PAGES, *API):

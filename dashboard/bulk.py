@@ -121,7 +121,9 @@ def _scopes(collection: Collection, filter: ItemFilter) -> list[tuple[str, ItemF
 
 def _preview(collection: Collection, filter: ItemFilter, kind: OperationKind) -> previews.Preview:
     options = _options(kind, request.args)
-    return previews.preview(current_session(), collection, kind=kind, filter=filter, options=options)
+    return previews.preview(
+        current_session(), collection, kind=kind, filter=filter, options=options, viewer=viewer()
+    )
 
 
 def _check(

@@ -5,7 +5,7 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from catalog import accounts, checkpoints, collections, item_lists, jobs, review_queue
+from catalog import accounts, blind_items, checkpoints, collections, item_lists, jobs, review_queue
 from catalog.ingest import remove_blobs
 from catalog.schema import Collection
 from dashboard.chips import chips
@@ -56,6 +56,7 @@ def show(collection_id: int) -> ResponseReturnValue:
         page=page,
         place=place,
         drafts=item_lists.drafts(session, page.items, viewer()),
+        blind=blind_items.still_blind(session, [listed.item.id for listed in page.items], viewer()),
         filter=wanted,
         order=order,
         words=wanted_words(),

@@ -31,7 +31,7 @@ def show(collection_id: int) -> ResponseReturnValue:
     return render_template(
         "duplicates.html",
         collection=collection,
-        page=near_duplicates.page(current_session(), collection, after=after),
+        page=near_duplicates.page(current_session(), collection, after=after, viewer=viewer()),
         after=after,
         keep_form=Form(),
         skip_form=SkipForm(),

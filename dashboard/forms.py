@@ -16,8 +16,12 @@ from wtforms.validators import DataRequired, InputRequired, Length, NumberRange
 
 from catalog.accounts import NAME_LENGTH, PASSWORD_LENGTH
 from catalog.errors import InvalidInput
+from catalog.freezing import NAME_LENGTH as DATASET_NAME_LENGTH
+from catalog.gate import FEWEST
+from catalog.golden_sets import MOST_PHOTOS, MOST_REFERENCES
 from catalog.guidelines import GUIDELINES_LENGTH
 from catalog.jobs import PRIORITIES
+from catalog.promotions import REASON_LENGTH
 from catalog.schema import Role, Scope
 from catalog.tokens import NAME_LENGTH as TOKEN_NAME_LENGTH
 
@@ -95,6 +99,38 @@ class ActiveForm(Form):
     active = BooleanField("May log in")
 
 
+class GoldenSetForm(Form):
+    name = StringField(
+        "Name",
+        [DataRequired("Give the golden set a name."), Length(max=DATASET_NAME_LENGTH)],
+        description="The dataset that comes of it goes by this name.",
+    )
+    size = IntegerField(
+        "Photos",
+        [
+            InputRequired("Give a whole number of photos."),
+            NumberRange(1, MOST_PHOTOS, f"Draw at least one photo, and {MOST_PHOTOS:,} at most."),
+        ],
+        default=FEWEST,
+        description=f"With less than {FEWEST}, no checkpoint can be told to be better than another.",
+    )
+    references_each = IntegerField(
+        "Captions each",
+        [
+            InputRequired("Give a whole number of captions."),
+            NumberRange(1, MOST_REFERENCES, f"Give a number from 1 to {MOST_REFERENCES}."),
+        ],
+        default=1,
+        description="Each by another person.",
+    )
+    language = StringField(
+        "Language",
+        [DataRequired("Give a language, such as en.")],
+        default="en",
+        description="Such as en or pt-BR.",
+    )
+
+
 class TokenForm(Form):
     name = StringField(
         "Name",
@@ -103,3 +139,33 @@ class TokenForm(Form):
     )
     scope = SelectField("Scope", choices=SCOPES)
     days = SelectField("Good for", choices=TOKEN_DAYS, coerce=int, default=90)
+
+
+class PromotionForm(Form):
+    reason = TextAreaField(
+        "Reason",
+        [Length(max=REASON_LENGTH)],
+        description="The gate does not call it better, so say why you promote it all the same.",
+    )
+
+
+class RetrainingForm(Form):
+    start = SelectField("Start from")
+    # What a dataset has captions in is asked of the catalog.
+    language = SelectField(
+        "Language to learn",
+        validate_choice=False,
+        description="A checkpoint writes one language. Captions in the others are left out.",
+    )
+    replay = IntegerField(
+        "Replay share, in percent",
+        [InputRequired("Give a whole number."), NumberRange(0, 95, "Give a share from 0 to 95.")],
+        default=75,
+    )
+    seed = IntegerField(
+        "Seed",
+        [InputRequired("Give a whole number."), NumberRange(0, 2**31 - 1, "Give a number from 0 on.")],
+        default=1,
+        description="The same seed and data give the same checkpoint on the same processor.",
+    )
+    promote = BooleanField("Promote it by itself if it is measurably better")

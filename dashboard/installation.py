@@ -7,6 +7,7 @@ import time
 
 from catalog import settings, workers
 from catalog.database import Database
+from catalog.queue import CAPTION_QUEUE, TRAIN_QUEUE
 from catalog.supervisor import Child
 
 ANSWERS_WITHIN = 60.0  # seconds
@@ -15,13 +16,21 @@ WILDCARDS = ("0.0.0.0", "::")
 
 
 def children(database: Database, host: str, port: int, *, with_worker: bool) -> list[Child]:
-    """The web server and, if wanted, a worker whose leases expire at once when it dies."""
+    """The web server and, if wanted, a worker a queue, whose leases expire at once when it dies."""
     web = Child("the web server", settings.own_command("web", "--host", host, "--port", str(port)))
     if not with_worker:
         return [web]
     name = f"{socket.gethostname()}:embedded-{port}"
-    command = settings.own_command("worker", "--name", name, "--log-level", "WARNING")
-    return [web, Child("the worker", command, after_end=workers.burying(database, name))]
+    return [
+        web,
+        _worker(database, "the worker", name, CAPTION_QUEUE),
+        _worker(database, "the worker that trains", f"{name}:train", TRAIN_QUEUE),
+    ]
+
+
+def _worker(database: Database, called: str, name: str, queue: str) -> Child:
+    command = settings.own_command("worker", "--name", name, "--queue", queue, "--log-level", "WARNING")
+    return Child(called, command, after_end=workers.burying(database, name))
 
 
 def is_taken(host: str, port: int) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, render_template, request, send_file
 from flask.typing import ResponseReturnValue
 
-from catalog import assignment, captions, collections, history, item_lists, items, progress
+from catalog import assignment, blind_items, captions, collections, history, item_lists, items, progress
 from catalog.originals import open_referenced
 from catalog.schema import Item
 from dashboard.actions import keys_of
@@ -31,9 +31,16 @@ def review(item_id: int) -> ResponseReturnValue:
     session, item = current_session(), asked_for(item_id)
     wanted, order = wanted_filter(), wanted_order()
     previous_id, next_id = item_lists.neighbours(session, item, wanted, order=order)
+    shown: dict[str, Any] = {
+        "item": item,
+        "words": wanted_words(),
+        "previous_id": previous_id,
+        "next_id": next_id,
+    }
+    if golden_set := blind_items.still_blind(session, [item.id], viewer()).get(item.id):
+        return render_template("held_back.html", golden_set=golden_set, **shown)
     return render_template(
         "review.html",
-        item=item,
         held=captions.of_item(session, item),
         draft=captions.draft_of(session, item, viewer()),
         history=history.of_item(session, item.id, after=request.args.get("history", type=int)),
@@ -41,11 +48,9 @@ def review(item_id: int) -> ResponseReturnValue:
         assigned=assignment.assigned(session, item),
         mine=progress.of_reviewer(session, item.collection, viewer()),
         filter=wanted,
-        words=wanted_words(),
         chips=chips(wanted),
         keys=keys_of(viewer()),
-        previous_id=previous_id,
-        next_id=next_id,
+        **shown,
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from catalog import job_control, jobs, uploads
+from catalog.queue import queue_of
 from catalog.schema import Job, JobKind
 from dashboard.progress import wake_workers
 from dashboard.security import viewer
@@ -26,5 +27,5 @@ def changed(job_id: int, change: Callable[..., object], **options: Any) -> Job:
     change(session, job, user=viewer(), **options)
     commit()
     if job.state in jobs.WORKABLE:
-        wake_workers()
+        wake_workers(queue_of(job.kind))
     return job

@@ -1,11 +1,13 @@
 """Pages of jobs: the list, and one job with all that people see and do of it."""
 
+from typing import Any
+
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from catalog import collections, job_control, job_events, jobs
+from catalog import checkpoints, collections, gate, job_control, job_events, jobs
 from catalog.roster import roster
-from catalog.schema import JobKind
+from catalog.schema import CheckpointState, Job, JobKind
 from dashboard.forms import Form, PriorityForm
 from dashboard.job_changes import ACTIONS, changed
 from dashboard.paging import wanted_place
@@ -13,6 +15,7 @@ from dashboard.progress import is_unfinished, listed, progress_of
 from dashboard.security import viewer
 from dashboard.services import services
 from dashboard.session import current_session
+from dashboard.training import training_of
 
 JOBS = 50  # jobs on a page
 EVENTS = 30  # events on a page
@@ -40,8 +43,10 @@ def show(job_id: int) -> ResponseReturnValue:
     if job.kind is JobKind.IMPORT:
         return redirect(url_for("imports.show", import_id=job_id))
     events = request.args.get("events", type=int)
+    told = _told_of_training(job) if job.kind is JobKind.TRAIN else {}
     return render_template(
-        "job.html",
+        "training_job.html" if told else "job.html",
+        **told,
         job=job,
         unfinished=is_unfinished(job),
         collection=collections.get(session, job.collection_id, viewer=viewer())
@@ -75,3 +80,12 @@ def confirm_cancel(job_id: int) -> ResponseReturnValue:
     if not is_unfinished(job):
         return redirect(url_for(".show", job_id=job_id))
     return render_template("cancel_job.html", job=job, form=Form())
+
+
+def _told_of_training(job: Job) -> dict[str, Any]:
+    """What the page of a train job says besides; the verdict stands once there is a checkpoint to judge."""
+    session, training = current_session(), training_of(current_session(), job)
+    made, verdict = training.made, None
+    if made and not is_unfinished(job) and made.state is CheckpointState.CANDIDATE:
+        verdict = gate.verdict(session, made, checkpoints.active(session), viewer=viewer())
+    return {"training": training, "verdict": verdict}

@@ -29,10 +29,30 @@ ORIGINS = {
     Origin.BULK: ("Person · in bulk", "person", "decided by a person together with many others"),
     Origin.IMPORTED: ("Imported", "imported", "came with the import"),
 }
+# The origins again, as counts name them.
+ORIGIN_WORDS = {
+    Origin.MODEL: "by the model",
+    Origin.ACCEPTED_UNCHANGED: "accepted unchanged",
+    Origin.EDITED: "edited",
+    Origin.WRITTEN: "written",
+    Origin.BULK: "decided in bulk",
+    Origin.IMPORTED: "imported",
+    "blind": "written blind",
+}
 CAPTION_STATES = {
     CaptionState.CANDIDATE: ("to review", "pending"),
     CaptionState.ACCEPTED: ("accepted", "accepted"),
     CaptionState.REJECTED: ("rejected", "rejected"),
+}
+# What a training run learns from, by the names of its counts.
+TRAINING_DATA = {
+    "new": "new photos",
+    "replay": "earlier photos, replayed",
+    "distilled": "photos of this collection, captioned by the base",
+    "validation": "photos to choose the epoch by",
+    "wanted": "earlier photos wanted",
+    "prohibited": "left out, prohibited by now",
+    "other_languages": "captions left out, in other languages",
 }
 ORDERS = {
     Order.IMPORT: "as imported",
@@ -104,6 +124,11 @@ def operation_in_words(operation: Operation) -> str:
             return f"{kind.capitalize()} captions that wait"
 
 
+def sentence(text: str) -> str:
+    """What services say, with a capital and a final stop."""
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
+
+
 def moment(when: datetime | None) -> str:
     """A time for people, in UTC; `static/times.js` turns it into local time."""
     return when.strftime("%Y-%m-%d %H:%M UTC") if when else ""
@@ -111,12 +136,16 @@ def moment(when: datetime | None) -> str:
 
 def init_app(app: Flask) -> None:
     app.add_template_filter(moment)
+    app.add_template_filter(sentence)
     app.add_template_filter(pace.in_words, "pace")
+    app.add_template_filter(pace.left_in_words)
     app.add_template_filter(filter_in_words, "in_words")
     app.add_template_filter(operation_in_words)
     app.jinja_env.globals.update(
         OPERATION_STATES=OPERATION_STATES,
         ORIGINS=ORIGINS,
+        ORIGIN_WORDS=ORIGIN_WORDS,
+        TRAINING_DATA=TRAINING_DATA,
         CAPTION_STATES=CAPTION_STATES,
         ORDERS=ORDERS,
         KINDS=KINDS,

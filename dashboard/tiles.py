@@ -5,7 +5,7 @@ from io import BytesIO
 from flask import Blueprint, render_template, request, send_file
 from flask.typing import ResponseReturnValue
 
-from catalog import item_lists
+from catalog import blind_items, item_lists
 from dashboard.collections import asked_for
 from dashboard.etags import with_etag
 from dashboard.items import asked_for as item_of
@@ -27,7 +27,11 @@ def show(collection_id: int) -> ResponseReturnValue:
     session, collection = current_session(), asked_for(collection_id)
     tiles = item_lists.some(session, collection, wanted_tiles())
     return render_template(
-        "_tiles.html", tiles=tiles, drafts=item_lists.drafts(session, tiles, viewer()), words=wanted_words()
+        "_tiles.html",
+        tiles=tiles,
+        drafts=item_lists.drafts(session, tiles, viewer()),
+        blind=blind_items.still_blind(session, [listed.item.id for listed in tiles], viewer()),
+        words=wanted_words(),
     )
 
 

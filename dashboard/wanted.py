@@ -30,3 +30,9 @@ def wanted_words(*without: str) -> dict[str, str]:
 def wanted_tiles() -> tuple[int, ...]:
     """The ids of the items that the address asks to draw, whatever its filter says."""
     return read_ids("show", request.args.get("show", ""))
+
+
+def wanted_skips() -> tuple[int, ...]:
+    """The items that were skipped on the way. Raises InvalidInput as `wanted_tiles` does."""
+    word = request.args.get("skip", "")
+    return read_ids("skip", word) if word else ()

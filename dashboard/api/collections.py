@@ -90,11 +90,14 @@ def delete(collection_id: int) -> str:
 @blueprint.input(ItemsQuery, location="query")
 @blueprint.output(ItemsOut)
 def list_items(collection_id: int, query_data: dict[str, Any]) -> dict[str, Any]:
-    """List items in order, each with the caption that stands for it; `after` continues."""
+    """List items in order, each with the caption that stands for it; `after` continues.
+
+    Captions of photos that you still have to caption blind for a golden set are null.
+    """
     session, filter = current_session(), ItemFilter.read(query_data)
     collection = collections.get(session, collection_id, viewer=viewer())
     place = {name: query_data[name] for name in ("order", "after", "limit")}
-    page = item_lists.page(session, collection, filter, **place)
+    page = item_lists.page(session, collection, filter, viewer=viewer(), **place)
     hits = item_lists.hits(session, collection, filter)
     return {"items": page.items, "after": page.after, "hits": hits}
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from apiflask import APIBlueprint
 
-from catalog import captions, decisions, history, items, reasons
+from catalog import blind_items, captions, decisions, history, items, reasons
 from catalog.history import Line
 from catalog.reasons import Counted
 from catalog.schema import Caption, Item
@@ -41,6 +41,7 @@ def caption_asked_for(caption_id: int) -> Caption:
 def reorder(item_id: int, json_data: dict[str, list[int]]) -> Any:
     """Put all captions of an item in order; the answer lists them so."""
     session, item = current_session(), item_asked_for(item_id)
+    blind_items.require_seen(session, item.id, viewer())
     captions.reorder(session, item, json_data["caption_ids"], viewer())
     commit()
     return captions.of_item(session, item)
@@ -72,7 +73,9 @@ def reopen(item_id: int) -> dict[str, Any]:
 @blueprint.doc(responses=NEXT_PAGE)
 def list_history(item_id: int, query_data: dict[str, Any]) -> Answer[Line]:
     """List what happened to an item's captions, newest first; the Link header leads to the next page."""
-    return linked(history.of_item(current_session(), item_asked_for(item_id).id, **query_data))
+    session, item = current_session(), item_asked_for(item_id)
+    blind_items.require_seen(session, item.id, viewer())
+    return linked(history.of_item(session, item.id, **query_data))
 
 
 @blueprint.post("/captions/<int:caption_id>/restore")

@@ -27,7 +27,7 @@ blueprint = APIBlueprint(
 @blueprint.output(DuplicatesOut)
 def listing(collection_id: int, query_data: dict[str, Any]) -> Page:
     """List photos that look alike, in groups of which nobody has kept every photo; `after` continues."""
-    return near_duplicates.page(current_session(), asked_for(collection_id), **query_data)
+    return near_duplicates.page(current_session(), asked_for(collection_id), viewer=viewer(), **query_data)
 
 
 @blueprint.post("/keep")

@@ -5,7 +5,7 @@ from typing import Any
 
 from apiflask import APIBlueprint
 
-from catalog import captions, items
+from catalog import blind_items, captions, items
 from catalog.captions import Held
 from catalog.ingest import remove_blobs
 from catalog.schema import Caption, Item
@@ -55,8 +55,13 @@ def flag(item_id: int, json_data: dict[str, bool]) -> Item:
 @blueprint.get("/<int:item_id>/captions")
 @blueprint.output(HeldOut(many=True))
 def list_captions(item_id: int) -> Sequence[Held]:
-    """List an item's captions in their order, with what the model said about its own."""
-    return captions.of_item(current_session(), asked_for(item_id))
+    """List an item's captions in their order, with what the model said about its own.
+
+    Answers 403 while you still have to caption it blind for a golden set.
+    """
+    session, item = current_session(), asked_for(item_id)
+    blind_items.require_seen(session, item.id, viewer())
+    return captions.of_item(session, item)
 
 
 @blueprint.post("/<int:item_id>/captions")

@@ -32,7 +32,7 @@ def preview(collection_id: int, json_data: dict[str, Any]) -> Preview:
     with services().database.reading() as session:
         collection = collections.get(session, collection_id, viewer=viewer())
         filter = ItemFilter.read(json_data.pop("filter"))
-        return previews.preview(session, collection, filter=filter, **json_data)
+        return previews.preview(session, collection, filter=filter, viewer=viewer(), **json_data)
 
 
 @blueprint.post("/collections/<int:collection_id>/operations")

@@ -6,7 +6,8 @@ from typing import Any
 from apiflask import APIBlueprint
 from flask import url_for
 
-from catalog import captions, items, redecodings, workers
+from catalog import blind_items, captions, items, redecodings, workers
+from catalog.queue import CAPTION_QUEUE
 from catalog.schema import Redecoding, RedecodingKind, RedecodingState
 from dashboard.api.redecoding_schemas import RedecodingIn, RedecodingOut
 from dashboard.progress import wake_workers
@@ -36,6 +37,7 @@ def ask(item_id: int, json_data: dict[str, Any]) -> tuple[Answer, int, dict[str,
     """
     session, kind = current_session(), json_data.pop("kind")
     item, caption_id = items.get(session, item_id, viewer=viewer()), json_data.pop("caption_id", None)
+    blind_items.require_seen(session, item.id, viewer())
     caption = captions.get(session, caption_id, viewer=viewer()) if caption_id else None
     if kind is RedecodingKind.REPLACEMENTS:
         asked = {"count": REPLACEMENTS} | json_data
@@ -56,4 +58,6 @@ def show(redecoding_id: int) -> Answer:
 
 def _as_it_stands(redecoding: Redecoding) -> Answer:
     waits = redecoding.state is RedecodingState.WAITING
-    return Answer(redecoding, waiting_for_a_worker=waits and not workers.alive(current_session()))
+    return Answer(
+        redecoding, waiting_for_a_worker=waits and not workers.alive(current_session(), queue=CAPTION_QUEUE)
+    )

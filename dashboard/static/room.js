@@ -59,11 +59,13 @@ export async function goTo(url, { push = true } = {}) {
 /** Draw the present photo anew; what was typed stays. */
 export async function refresh() {
   const turn = ++shows;
+  const decided = decisions();
+  const page = await load(location.href);
+  // What was decided meanwhile is not on this page yet; the answer to that draws it anew.
+  if (turn !== shows || decisions() !== decided) return;
+  if (!page) return location.reload();
   const { activeElement: focused } = document;
   const [caption, start, end] = [focused?.closest?.("form.caption")?.dataset.caption, focused?.selectionStart, focused?.selectionEnd];
-  const page = await load(location.href);
-  if (turn !== shows) return;
-  if (!page) return location.reload();
   swap(page);
   const box = caption && article.querySelector(`form.caption[data-caption="${caption}"] textarea`);
   if (box) {
@@ -83,6 +85,11 @@ export function edit(form) {
 /** The first caption that waits for a decision. */
 export function waitingForm(among = article) {
   return among.querySelector('form.caption[data-state="candidate"]:not([data-decided])');
+}
+
+/** How many captions of the photo that is shown were decided since it was drawn. */
+function decisions() {
+  return article.querySelectorAll("form.caption[data-decided]").length;
 }
 
 function arrive(page, url, push) {
