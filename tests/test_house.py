@@ -7,7 +7,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("pictures", "model", "catalog", "worker", "dashboard", "migrations")
+ROOMS = ("pictures", "model", "catalog", "worker", "dashboard", "migrations", "benchmarks")
 
 
 def test_the_readme_names_every_module_and_no_other() -> None:

@@ -54,6 +54,7 @@ def test_groups_are_kept_and_skipped_without_a_mouse(page: Page, collection: str
 def test_a_photo_with_words_of_people_asks_to_be_confirmed(page: Page, collection: str) -> None:
     page.goto(collection)
     page.locator(".tile a").first.click()
+    page.wait_for_load_state("networkidle")  # until then no script may listen to the button
     page.get_by_label("New caption").fill("Boats in the harbour.")
     with page.expect_response(lambda answer: answer.request.method == "POST" and answer.status == 201):
         page.get_by_role("button", name="Save to review").click()

@@ -103,7 +103,9 @@ def test_a_job_is_steered_with_the_keyboard(page: Page, job: int) -> None:
     expect(state).to_have_text("cancelled")
     expect(page.get_by_role("link", name="Review the captions")).to_be_focused()
     expect(page.get_by_role("link", name="Cancel…")).to_have_count(0)
-    expect(page.locator(".timeline li")).to_have_count(4)
+    # Each once; the worker may have said by now that it does not know how to do this job.
+    for told in ("created for 3 items", "paused", "resumed", "cancelled; what is done stays"):
+        expect(page.locator(".timeline p").filter(has_text=told)).to_have_count(1)
     assert is_the_same(page)
 
 
@@ -181,7 +183,7 @@ def test_the_list_keeps_up_with_jobs_that_come_and_end(
     expect(row).to_contain_text("paused")
     another = new_job()
     expect(page.locator("#main li[id^=job-]").first).to_have_attribute("id", f"job-{another}")
-    expect(page.get_by_role("region", name="Workers").get_by_role("listitem")).to_contain_text("cpu")
+    expect(page.get_by_role("region", name="Workers").get_by_role("listitem").first).to_contain_text("cpu")
     assert is_the_same(page)
 
 

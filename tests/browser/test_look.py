@@ -20,6 +20,7 @@ def addresses(page: Page, photo: Callable[..., Path], tmp_path: Path) -> list[st
     expect(page.locator(".tile")).to_have_count(1)
     collection = page.url
     page.locator(".tile a").click()
+    page.wait_for_url("**/items/*")
     item = page.url.split("?")[0]
     page.get_by_label("New caption").fill(f"{LONG} {LONG}")
     with page.expect_response(lambda answer: answer.request.method == "POST" and answer.status == 201):
@@ -28,8 +29,11 @@ def addresses(page: Page, photo: Callable[..., Path], tmp_path: Path) -> list[st
     page.get_by_text("Write captions…", exact=True).click()
     page.get_by_role("button", name="Start").click()
     page.wait_for_url("**/jobs/*")
-    overview = ["/", "/jobs", "/checkpoints", "/people", "/tokens", "/nowhere"]
-    parts = [f"{collection}/{part}" for part in ("members", "guidelines", "progress", "delete")]
+    overview = ["/", "/datasets", "/jobs", "/checkpoints", "/people", "/tokens", "/nowhere"]
+    parts = [
+        f"{collection}/{part}"
+        for part in ("members", "guidelines", "progress", "delete", "freeze", "golden-sets")
+    ]
     return [collection, *parts, item, page.url, *overview]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from zipfile import ZipFile
 
-from playwright.sync_api import Page, Request, Route, expect
+from playwright.sync_api import Page, Request, Response, Route, expect
 
 from tests.serving import Server
 
@@ -56,16 +56,18 @@ def test_photos_become_reviewed_and_exported_captions(
     written = box.input_value()
     assert written
     expect(page.locator(".caption .origin-ai").first).to_have_text("AI")
+    page.wait_for_load_state("networkidle")  # until then no script may listen to keys
     box.fill("A red kite above the harbour.")
     first = page.url
-    page.keyboard.press("Control+Enter")
+    with page.expect_response(_decision):  # what is cut off is sent again, and answered 409
+        page.keyboard.press("Control+Enter")
     page.wait_for_url(lambda url: url != first)
     expect(page.get_by_label("Caption", exact=True)).to_be_focused()
     second = page.url
     page.wait_for_timeout(300)  # what was shown for less is not accepted as it is
-    page.keyboard.press("Control+Enter")
+    with page.expect_response(_decision):
+        page.keyboard.press("Control+Enter")
     page.wait_for_url(lambda url: url != second)
-    page.wait_for_load_state("networkidle")  # what is cut off is sent again, and answered 409
 
     page.goto(first)
     expect(page.get_by_text("Person · edited")).to_be_visible()
@@ -80,6 +82,11 @@ def test_photos_become_reviewed_and_exported_captions(
     assert [row["path"] for row in rows] == ["one.jpg", "two.jpg", "three.jpg"]
     assert rows[0]["captions"][0]["text"] == "A red kite above the harbour."
     assert [row["state"] for row in rows] == ["accepted", "accepted", "pending"]
+
+
+def _decision(answer: Response) -> bool:
+    """Whether the server has answered a decision on a caption."""
+    return answer.request.method == "PATCH"
 
 
 def test_many_files_are_one_import(page: Page, photo: Callable[..., Path], tmp_path: Path) -> None:

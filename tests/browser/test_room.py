@@ -1,5 +1,6 @@
 """The review room in a real browser: days of work without a mouse, and no text lost whatever breaks."""
 
+import re
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -343,6 +344,7 @@ def test_an_edit_that_came_second_is_shown_when_the_page_has_gone_on(
         ).first()
         assert caption
         captions.revise(session, caption, version=1, user=None, text="Theirs.")
+    page.wait_for_load_state("networkidle")  # the next photo is there, so that the page goes on at once
     page.keyboard.press("Control+a")
     page.keyboard.insert_text("Mine.")
     page.keyboard.press("Control+Enter")
@@ -381,6 +383,40 @@ def test_captions_of_one_photo_are_decided_one_by_one(
             lambda: "candidate" not in set(session.scalars(query)) or bool(session.rollback()), "decided"
         )
         assert list(session.scalars(query)) == ["accepted", "rejected", "accepted"]
+
+
+def test_what_is_decided_while_the_photo_is_drawn_anew_keeps_its_place(
+    page: Page, new_queue: Callable[..., int]
+) -> None:
+    _review(page, new_queue(2, ["A red kite.", "Two kites.", "A kite above a harbour."]))
+    boxes = page.get_by_label("Caption", exact=True)
+    page.wait_for_timeout(UNREAD)
+    drawn, decided = _held(page, page.url), _held(page, re.compile("/api/v1/captions/"))
+    page.keyboard.press("Control+Enter")
+    expect(boxes.nth(1)).to_be_focused()
+    _wait_until(lambda: bool(page.wait_for_timeout(20)) or bool(decided), "sent")
+    decided[0].continue_()
+    _wait_until(lambda: bool(page.wait_for_timeout(20)) or bool(drawn), "drawn anew")
+    page.keyboard.press("Escape")
+    page.keyboard.press("x")
+    expect(boxes.nth(2)).to_be_focused()
+    with page.expect_response(page.url):
+        drawn[0].continue_()
+    page.wait_for_timeout(UNREAD)
+    expect(boxes.nth(2)).to_be_focused()
+    _wait_until(lambda: bool(page.wait_for_timeout(20)) or len(decided) == 2, "sent")
+    decided[1].continue_()
+    _wait_until(lambda: bool(page.wait_for_timeout(20)) or len(drawn) == 2, "drawn anew")
+    drawn[1].continue_()
+    expect(page.locator('form.caption[data-state="rejected"]')).to_have_count(1)
+    expect(boxes.nth(2)).to_be_focused()
+
+
+def _held(page: Page, address: str | re.Pattern[str]) -> list[Route]:
+    """What the page asks for at an address, from now on, each held until the test lets it go on."""
+    held: list[Route] = []
+    page.route(address, lambda route: held.append(route))
+    return held
 
 
 def test_keys_outside_the_box(page: Page, server: Server, new_queue: Callable[..., int]) -> None:

@@ -2,19 +2,37 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from sqlalchemy.orm import Session
 
-from catalog import collections
+from catalog import collections, evaluations
 from catalog.blobs.local import LocalBlobs
 from catalog.blobs.s3 import S3Blobs
 from catalog.chunks import Claim
 from catalog.database import Database
+from catalog.evaluations import SetToMeasure
 from catalog.object_storage import Bucket, S3Account, S3Place
 from catalog.recording import Written
-from catalog.schema import Checkpoint, CheckpointState, Image, Item, Role, User
+from catalog.schema import (
+    Checkpoint,
+    CheckpointState,
+    Comparison,
+    Dataset,
+    DatasetImage,
+    DatasetKind,
+    Image,
+    Item,
+    Job,
+    JobKind,
+    JobState,
+    Role,
+    Split,
+    TrainingRun,
+    User,
+)
 from pictures.sandbox import DecodingProcess
 from tests.catalog.web_server import Server
 
@@ -127,3 +145,114 @@ def server() -> Iterator[Server]:
     server = Server()
     yield server
     server.close()
+
+
+@pytest.fixture
+def frozen() -> Callable[..., Dataset]:
+    """A function that freezes images of a collection as a dataset without a manifest: its rows alone."""
+
+    def freeze(
+        session: Session,
+        collection_id: int | None,
+        name: str,
+        *,
+        kind: DatasetKind = DatasetKind.GOLDEN,
+        version: int = 1,
+        images: dict[int, Split] | None = None,
+        languages: dict[str, int] | None = None,
+    ) -> Dataset:
+        held = images or {}
+        dataset = Dataset(
+            name=name,
+            version=version,
+            kind=kind,
+            collection_id=collection_id,
+            manifest_sha256="2" * 64,
+            images=len(held) or 1,
+            card={"languages": languages} if languages else {},
+        )
+        session.add(dataset)
+        session.flush()
+        for image_id, split in held.items():
+            session.add(DatasetImage(dataset_id=dataset.id, image_id=image_id, split=split))
+        session.flush()
+        return dataset
+
+    return freeze
+
+
+@pytest.fixture
+def trained() -> Callable[..., Checkpoint]:
+    """A function that adds a candidate, trained on a dataset from a base; one from elsewhere without one."""
+
+    def train(
+        session: Session,
+        name: str,
+        dataset: Dataset | None = None,
+        base: Checkpoint | None = None,
+        *,
+        language: str | None = None,
+    ) -> Checkpoint:
+        checkpoint = Checkpoint(
+            name=name,
+            weights_sha256=sha256(name.encode()).hexdigest(),
+            description_sha256="4" * 64,
+            description={"name": name},
+        )
+        session.add(checkpoint)
+        session.flush()
+        if dataset:
+            job = Job(
+                kind=JobKind.TRAIN,
+                state=JobState.DONE,
+                checkpoint_id=base.id if base else None,
+                options={"language": language},
+            )
+            session.add(job)
+            session.flush()
+            session.add(
+                TrainingRun(
+                    job_id=job.id, dataset_id=dataset.id, checkpoint_id=checkpoint.id, line=dataset.name
+                )
+            )
+            session.flush()
+        return checkpoint
+
+    return train
+
+
+@pytest.fixture
+def compared() -> Callable[..., Comparison]:
+    """A function that keeps what two checkpoints score on a golden set, as a measuring job would."""
+
+    def compare(
+        session: Session,
+        candidate: Checkpoint,
+        against: Checkpoint,
+        dataset: Dataset,
+        *,
+        before: float = 0.412,
+        after: float = 0.468,
+        p: float = 0.004,
+        n: int = 424,
+        sd: float = 0.5,
+        width: float = 0.03,
+    ) -> Comparison:
+        value = after - before
+        result = {
+            "n": n,
+            "candidate": {"cider": after},
+            "against": {"cider": before},
+            "difference": {"cider": {"value": value, "low": value - width, "high": value + width, "p": p}},
+            "sd": sd,
+        }
+        return evaluations.record_comparison(
+            session,
+            candidate_id=candidate.id,
+            against_id=against.id,
+            measured_on=SetToMeasure(dataset, Split.GOLDEN),
+            job_id=None,
+            result=result,
+        )
+
+    return compare

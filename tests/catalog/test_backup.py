@@ -9,21 +9,34 @@ from pathlib import Path
 import pytest
 from alembic import command
 from click.testing import CliRunner
-from sqlalchemy import select
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
 
-from catalog import backup, captions, collections, exports, item_lists, items
+from catalog import backup, captions, chunks, collections, datasets, exports, item_lists, items, jobs, workers
 from catalog.blobs.local import LocalBlobs
-from catalog.commands import backup_command, export_command, import_command, restore_command
+from catalog.commands import backup_command, import_command, restore_command
 from catalog.database import Database, alembic_config
 from catalog.doctor import Doctor
 from catalog.errors import Conflict, InvalidInput
+from catalog.export_command import export_command
 from catalog.exports.rows import exported_items
 from catalog.filters import ItemFilter
 from catalog.ingest import ingest, pictures_of, remove_blobs
-from catalog.schema import CaptionState, Checkpoint, HistoryEntry, Image, Item, ReviewState
+from catalog.schema import (
+    CaptionState,
+    Checkpoint,
+    Collection,
+    HistoryEntry,
+    Image,
+    Item,
+    JobItem,
+    ReviewState,
+    Worker,
+)
 from pictures.sandbox import DecodingProcess
 
 Photo = Callable[..., Path]
+Filled = Callable[..., tuple[int, list[int], int]]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -83,6 +96,61 @@ def test_all_rows_and_blobs_come_back_on_either_database(
         entries = select(HistoryEntry.text_before, HistoryEntry.created_at).order_by(HistoryEntry.id)
         assert here.execute(entries).all() == there.execute(entries).all()
     assert list(Doctor(database=other, blobs=elsewhere, decoder=decoder).findings()) == []
+
+
+def test_a_dataset_comes_back_whole_also_without_its_collection(
+    database: Database,
+    other: Database,
+    blobs: LocalBlobs,
+    collection_id: int,
+    decoder: DecodingProcess,
+    tmp_path: Path,
+) -> None:
+    frozen = datasets.freeze(database, blobs, collection_id, "boats")
+    with database.writing() as session:
+        keys = collections.remove(session, collections.get(session, collection_id, viewer=None), user=None)
+    assert remove_blobs(database, blobs, keys).held == 2
+    file, elsewhere = tmp_path / "backup.tar", LocalBlobs(tmp_path / "elsewhere")
+    assert backup.back_up(database, blobs, file) == []
+    backup.restore(other, elsewhere, file)
+    with database.reading() as here, other.reading() as there:
+        one, two = (datasets.get(session, frozen.dataset_id, viewer=None) for session in (here, there))
+        assert (one.manifest_sha256, one.card, one.created_at) == (
+            two.manifest_sha256,
+            two.card,
+            two.created_at,
+        )
+    (item,) = datasets.items(elsewhere, two)
+    assert item.captions[0].text == "Boats"
+    assert elsewhere.exists(item.rendition)
+    assert list(Doctor(database=other, blobs=elsewhere, decoder=decoder).findings()) == []
+
+
+def test_the_workers_of_a_backup_are_not_missed_where_it_is_restored(
+    database: Database, other: Database, blobs: LocalBlobs, filled: Filled, tmp_path: Path
+) -> None:
+    with database.writing() as session:
+        collection_id, _, checkpoint_id = filled(session, 3)
+        job_id = jobs.create_caption_job(
+            session,
+            session.get_one(Collection, collection_id),
+            checkpoint=session.get_one(Checkpoint, checkpoint_id),
+            user=None,
+        ).id
+        assert chunks.claim(session, worker_id=_registered(session, "one"))
+    backup.back_up(database, blobs, tmp_path / "backup.tar")
+    backup.restore(other, LocalBlobs(tmp_path / "elsewhere"), tmp_path / "backup.tar")
+    with other.writing() as session:
+        session.execute(update(Worker).values(heartbeat=Worker.heartbeat - 2 * workers.ALIVE_FOR))
+        assert workers.mourned(session) == []
+        held = chunks.claim(session, worker_id=_registered(session, "two"))
+        assert held
+        assert (held.job_id, len(held.items)) == (job_id, 3)
+        assert session.scalar(select(func.max(JobItem.found_in_hand))) == 0
+
+
+def _registered(session: Session, name: str) -> int:
+    return workers.register(session, name=name, device="cpu", version="0")
 
 
 def test_ids_that_were_given_out_stay_used(

@@ -15,11 +15,11 @@ from catalog.commands import (
     backup_command,
     delete_command,
     doctor_command,
-    export_command,
     import_command,
     restore_command,
 )
 from catalog.database import Database
+from catalog.export_command import export_command
 from catalog.object_storage import S3Place
 from catalog.schema import Image, Item
 from catalog.settings import Settings, load_settings

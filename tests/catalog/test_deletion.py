@@ -11,12 +11,13 @@ from click.testing import CliRunner
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from catalog import captions, chunks, collections, items, jobs, recording, tokens, workers
+from catalog import captions, chunks, collections, datasets, items, jobs, lineage, recording, tokens, workers
 from catalog.blobs import BlobStore
 from catalog.blobs.local import LocalBlobs
 from catalog.chunks import Claim
 from catalog.commands import delete_command, import_command
 from catalog.database import Database
+from catalog.errors import Conflict
 from catalog.ingest import Removal, ingest, pictures_of, remove_blobs
 from catalog.recording import Written
 from catalog.schema import (
@@ -25,19 +26,32 @@ from catalog.schema import (
     CaptionState,
     Checkpoint,
     Collection,
+    Comparison,
+    Dataset,
+    DatasetImage,
+    DatasetKind,
+    Evaluation,
+    GoldenItem,
+    GoldenReference,
+    GoldenSet,
     Image,
+    Impact,
     ImportedFile,
     Item,
     Job,
     JobKind,
+    JobState,
     Operation,
     OperationItem,
     OperationKind,
+    Promotion,
     Redecoding,
     RedecodingKind,
     Scope,
+    Split,
     SpotCheck,
     Tombstone,
+    TrainingRun,
     Upload,
     UploadPart,
     User,
@@ -47,6 +61,9 @@ from pictures.sandbox import DecodingProcess
 
 Photo = Callable[..., Path]
 KEPT = {"users", "api_tokens", "login_links", "checkpoints", "workers", "tombstones"}
+# What was frozen stays with its pictures, and what is known of checkpoints.
+KEPT |= {"datasets", "dataset_images", "images", "evaluations", "comparisons", "promotions"}
+KEPT |= {"jobs", "training_runs"}
 
 
 @pytest.fixture
@@ -96,6 +113,7 @@ def collection_id(
         jobs.create_caption_job(session, collection, checkpoint=checkpoint, user=user, mode="add")
         _report(session, collection_id, blobs)
         _review(session, collection_id, checkpoint, user)
+        _loop(session, collection_id, checkpoint, blobs)
     return collection_id
 
 
@@ -120,6 +138,43 @@ def _review(session: Session, collection_id: int, checkpoint: Checkpoint, user: 
                 question={"prefix": "A"},
             )
         )
+
+
+def _loop(session: Session, collection_id: int, checkpoint: Checkpoint, blobs: BlobStore) -> None:
+    """What the loop leaves: a frozen photo, a golden set of the other one, a training and what it scored."""
+    boats, mill = session.scalars(select(Item).order_by(Item.id)).all()
+    manifest = blobs.put(b"manifest")
+    dataset = Dataset(
+        name="harbour",
+        version=1,
+        kind=DatasetKind.CURATED,
+        collection_id=collection_id,
+        manifest_sha256=manifest,
+    )
+    golden_set = GoldenSet(collection_id=collection_id, name="blind")
+    job = Job(kind=JobKind.TRAIN, state=JobState.DONE, collection_id=collection_id)
+    session.add_all([dataset, golden_set, job])
+    session.flush()
+    for item in (boats, mill):
+        session.add(GoldenItem(golden_set_id=golden_set.id, item_id=item.id, position=item.position))
+    session.flush()
+    for item in (boats, mill):
+        session.add(GoldenReference(golden_set_id=golden_set.id, item_id=item.id, text="A"))
+    of_dataset = {"dataset_id": dataset.id, "split": Split.TEST, "result": {}}
+    pair = {"candidate_id": checkpoint.id, "against_id": checkpoint.id}
+    predictions = blobs.put(b"predictions")
+    session.add_all(
+        [
+            DatasetImage(dataset_id=dataset.id, image_id=mill.image_id, item_id=mill.id, split=Split.TEST),
+            TrainingRun(
+                job_id=job.id, dataset_id=dataset.id, line="harbour", files_sha256=blobs.put(b"files")
+            ),
+            Evaluation(checkpoint_id=checkpoint.id, predictions_sha256=predictions, **of_dataset),
+            Comparison(look=1, **of_dataset, **pair),
+            Impact(collection_id=collection_id, result={}, **pair),
+            Promotion(checkpoint_id=checkpoint.id),
+        ]
+    )
 
 
 def _report(session: Session, collection_id: int, blobs: BlobStore) -> None:
@@ -156,14 +211,85 @@ def test_a_collection_takes_everything_along_but_a_tombstone(
     assert [name for name, count in before.items() if not count] == ["login_links", "tombstones"]
     with database.writing() as session:
         keys = collections.remove(session, session.get_one(Collection, collection_id), user=user)
-    assert remove_blobs(database, blobs, keys) == Removal(gone=5, kept=0)
+    removal = remove_blobs(database, blobs, keys)
+    assert removal == Removal(gone=3, kept=0, held=2)
+    assert str(removal) == "3 stored files were removed with it; 2 stay, for datasets hold them"
     after = rows(database)
     assert {name for name, count in after.items() if count} == KEPT - {"login_links"}
     with database.reading() as session:
         checkpoint = session.scalars(select(Checkpoint)).one()
         stone = session.scalars(select(Tombstone)).one()
+        image = session.scalars(select(Image)).one()
+        held = session.scalars(select(DatasetImage)).one()
+        dataset = session.scalars(select(Dataset)).one()
+        evaluation = session.scalars(select(Evaluation)).one()
+        run = session.scalars(select(TrainingRun)).one()
+        job = session.scalars(select(Job)).one()
+    assert (job.id, job.collection_id, run.dataset_id) == (run.job_id, None, dataset.id)
+    assert (held.image_id, held.item_id, dataset.collection_id) == (image.id, None, None)
     assert (stone.kind, stone.name, stone.user_id) == ("collection", "Harbour", user.id)
-    assert sorted(blobs.keys()) == sorted([checkpoint.weights_sha256, checkpoint.description_sha256])
+    of_checkpoint = [checkpoint.weights_sha256, checkpoint.description_sha256]
+    of_dataset = [dataset.manifest_sha256, evaluation.predictions_sha256, image.sha256, image.rendition]
+    assert sorted(blobs.keys()) == sorted([*of_checkpoint, *of_dataset, run.files_sha256])
+
+
+@pytest.mark.parametrize("state", [JobState.QUEUED, JobState.RUNNING, JobState.PAUSED])
+def test_a_collection_stays_while_a_job_trains_on_it(
+    database: Database, collection_id: int, user: User, state: JobState
+) -> None:
+    with database.writing() as session:
+        job_id = session.scalars(select(TrainingRun.job_id)).one()
+        session.get_one(Job, job_id).state = state
+    before = rows(database)
+    refused = rf"job {job_id} trains on it \({state}\); cancel the job, or wait"
+    with pytest.raises(Conflict, match=refused), database.writing() as session:
+        collections.remove(session, session.get_one(Collection, collection_id), user=user)
+    assert rows(database) == before
+
+
+def test_what_was_trained_on_stays_after_its_collection(
+    database: Database, collection_id: int, user: User
+) -> None:
+    with database.writing() as session:
+        checkpoint = session.scalars(select(Checkpoint)).one()
+        session.scalars(select(TrainingRun)).one().checkpoint_id = checkpoint.id
+    with database.writing() as session:
+        collections.remove(session, session.get_one(Collection, collection_id), user=user)
+    with database.writing() as session:
+        dataset = session.scalars(select(Dataset)).one()
+        assert lineage.datasets_behind(session, checkpoint) == [dataset.id]
+        with pytest.raises(Conflict, match="what a captioner learned from is kept"):
+            datasets.remove(session, dataset, user=None)
+
+
+def test_the_last_dataset_that_holds_a_picture_takes_it_along(
+    database: Database, blobs: BlobStore, collection_id: int, user: User
+) -> None:
+    with database.writing() as session:
+        keys = collections.remove(session, session.get_one(Collection, collection_id), user=user)
+    remove_blobs(database, blobs, keys)
+    with database.writing() as session:
+        session.scalars(select(TrainingRun)).one().dataset_id = None
+    with database.writing() as session:
+        keys = datasets.remove(session, session.scalars(select(Dataset)).one(), user=None)
+    assert remove_blobs(database, blobs, keys) == Removal(gone=4, kept=0)
+    left = {name for name, count in rows(database).items() if count}
+    of_training = {"jobs", "training_runs"}
+    assert left == {"users", "api_tokens", "checkpoints", "workers", "tombstones", "promotions"} | of_training
+
+
+def test_an_item_whose_picture_a_dataset_holds_leaves_it_there(
+    database: Database, blobs: BlobStore, collection_id: int, user: User
+) -> None:
+    with database.writing() as session:
+        item = session.scalars(select(Item).order_by(Item.id.desc())).first()
+        assert item
+        keys = items.remove(session, item, user=user)
+    assert remove_blobs(database, blobs, keys) == Removal(gone=0, kept=0, held=2)
+    with database.reading() as session:
+        held = session.scalars(select(DatasetImage)).one()
+        image = session.get_one(Image, held.image_id)
+    assert (held.item_id, blobs.exists(image.sha256), blobs.exists(image.rendition)) == (None, True, True)
 
 
 def test_an_item_takes_along_what_is_its_own_and_reports_forget_it(
@@ -178,7 +304,7 @@ def test_an_item_takes_along_what_is_its_own_and_reports_forget_it(
     assert sorted(keys) == sorted([image.sha256, image.rendition])
     assert remove_blobs(database, blobs, keys) == Removal(gone=2, kept=0)
     tables = [table for table in Base.metadata.sorted_tables if "item_id" in table.columns]
-    assert len(tables) == 7
+    assert len(tables) == 10
     with database.reading() as session:
         for table in tables:
             assert session.scalar(select(func.count()).where(table.c.item_id == item.id)) == 0
@@ -240,7 +366,8 @@ def test_an_import_under_way_ends_before_its_collection_goes(database: Database,
         importing.add(Item(collection_id=collection_id, image_id=image.id, path="pier.jpg", position=9))
     removal.join()
     assert key in found
-    assert rows(database)["images"] == 0
+    # The one that a dataset holds.
+    assert rows(database)["images"] == 1
 
 
 def _wait_until_somebody_waits(database: Database) -> None:

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import delete, insert, select, update
 
-from catalog import captions, collections, items, jobs
+from catalog import captions, collections, datasets, items, jobs
 from catalog.blobs.local import LocalBlobs
 from catalog.commands import doctor_command, import_command
 from catalog.database import Database
@@ -23,14 +23,20 @@ from catalog.schema import (
     Chunk,
     ChunkState,
     Collection,
+    Dataset,
+    DatasetKind,
+    Evaluation,
     Image,
     Item,
     Job,
     JobItem,
     JobItemState,
+    JobKind,
     JobState,
     Origin,
     ReviewState,
+    Split,
+    TrainingRun,
 )
 from pictures.sandbox import DecodingProcess
 
@@ -66,6 +72,66 @@ def age(path: Path) -> None:
 
 def test_a_healthy_installation_has_nothing(examined: Examined, image: Image) -> None:
     assert examined() == []
+
+
+def test_manifests_that_are_missing_or_tampered_with_are_found(
+    examined: Examined, image: Image, blobs: LocalBlobs, database: Database
+) -> None:
+    with database.writing() as session:
+        item = session.scalars(select(Item)).one()
+        captions.write(session, item, text="A boat.", user=None)
+    frozen = datasets.freeze(database, blobs, item.collection_id, "boats")
+    assert examined() == []
+    with database.reading() as session:
+        key = datasets.get(session, frozen.dataset_id, viewer=None).manifest_sha256
+    path = blobs.path(key)
+    path.write_bytes(path.read_bytes().replace(b"boat", b"goat"))
+    (finding,) = examined(repair=True)
+    assert finding.problem == f"the manifest of dataset boats@1 ({key[:12]}) is damaged"
+    assert f"/damaged/{key}" in finding.remedy
+    (finding,) = examined()
+    assert finding.problem.endswith("is missing")
+    assert not finding.repaired
+    again = datasets.freeze(database, blobs, item.collection_id, "boats")
+    assert not again.is_new
+    assert examined() == []
+
+
+def test_predictions_and_training_files_that_are_missing_are_found(
+    examined: Examined, image: Image, blobs: LocalBlobs, database: Database
+) -> None:
+    with database.writing() as session:
+        item = session.scalars(select(Item)).one()
+        captions.write(session, item, text="A boat.", user=None)
+    frozen = datasets.freeze(database, blobs, item.collection_id, "boats")
+    predictions, files = blobs.put(b"predictions"), blobs.put(b"files")
+    with database.writing() as session:
+        checkpoint = Checkpoint(
+            name="tiny",
+            weights_sha256=blobs.put(b"weights"),
+            description_sha256=blobs.put(b"{}"),
+            description={},
+        )
+        job = Job(kind=JobKind.TRAIN, state=JobState.DONE)
+        session.add_all([checkpoint, job])
+        session.flush()
+        session.add(TrainingRun(job_id=job.id, line="boats", files_sha256=files))
+        session.add(
+            Evaluation(
+                checkpoint_id=checkpoint.id,
+                dataset_id=frozen.dataset_id,
+                split=Split.TEST,
+                result={},
+                predictions_sha256=predictions,
+            )
+        )
+    before = {finding.problem for finding in examined()}
+    blobs.delete(predictions)
+    blobs.delete(files)
+    assert {finding.problem for finding in examined()} - before == {
+        f"what 'tiny' wrote on boats@1 ({predictions[:12]}) is missing",
+        f"the archive of the training of job {job.id} ({files[:12]}) is missing",
+    }
 
 
 def test_missing_hashes_are_computed_from_renditions(
@@ -306,3 +372,20 @@ def test_the_command_says_what_is_left(photo: Photo, tmp_path: Path, monkeypatch
     assert "boats.jpg" in said.output
     assert "import the picture again" in said.output
     assert "1 problem found, 0 repaired" in said.output
+
+
+def test_photos_of_golden_datasets_that_are_free_to_train_on_are_found(
+    database: Database, blobs: LocalBlobs, examined: Examined, image: Image
+) -> None:
+    with database.writing() as session:
+        item = session.scalars(select(Item)).one()
+        captions.write(session, item, text="A boat.", user=None)
+    datasets.freeze(database, blobs, item.collection_id, "boats")
+    assert examined() == []
+    with database.writing() as session:
+        session.execute(update(Dataset).values(kind=DatasetKind.GOLDEN))
+    (finding,) = examined()
+    assert finding.problem == "photos of the golden dataset boats@1 are free to train on: 1"
+    with database.writing() as session:
+        session.execute(update(Image).values(split=Split.GOLDEN))
+    assert examined() == []

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from ipaddress import ip_address
 from pathlib import Path
+from threading import Event
 
 import pytest
 from cryptography import x509
@@ -188,24 +189,22 @@ def test_bytes_that_drip_end_at_the_deadline(fetched: Fetched, server: Server, s
 
     def drip(request: BaseHTTPRequestHandler) -> None:
         request.wfile.write(before)
-        for _ in range(400):
+        while True:  # until nobody listens
             request.wfile.write(drop)
             request.wfile.flush()
             time.sleep(0.02)
 
     server.answers["/slow"] = drip
-    began = time.monotonic()
     with pytest.raises(TookTooLong, match=r"longer than 0\.5 s"):
         fetched("/slow", seconds=0.5)
-    assert time.monotonic() - began < 3
 
 
 def test_a_resolver_that_does_not_answer_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: time.sleep(1.5) or [])
-    began = time.monotonic()
+    over = Event()
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: over.wait() and [])
     with pytest.raises(TimeoutError):
         resolved("photos.example", 0.2)
-    assert time.monotonic() - began < 1
+    over.set()
 
 
 def test_a_file_that_comes_packed_is_not_unpacked(fetched: Fetched, server: Server) -> None:

@@ -18,9 +18,10 @@ from sqlalchemy import select
 from catalog import collections, exports, history, near_duplicates
 from catalog.blobs import BlobStore
 from catalog.captions import TEXT_LENGTH
-from catalog.commands import export_command, import_command
+from catalog.commands import import_command
 from catalog.database import Database
 from catalog.errors import InvalidInput
+from catalog.export_command import export_command
 from catalog.exports.csv import guarded, unguarded
 from catalog.imports.arrivals import arriving
 from catalog.imports.rows import NAME_LENGTH

@@ -10,6 +10,7 @@ from catalog import chunks, collections, job_control, job_events, jobs, recordin
 from catalog.chunks import Claim
 from catalog.errors import Conflict
 from catalog.jobs import CHUNK_SIZE
+from catalog.queue import TRAIN_QUEUE
 from catalog.recording import Unreadable, Written
 from catalog.schema import Caption, Checkpoint, Job, JobItem, JobItemState, JobState, User
 
@@ -230,6 +231,7 @@ def test_a_job_beyond_this_release_is_left_to_newer_workers(
     assert not chunks.work_waits(session)
     for _ in range(2):
         workers.refuse_newer(session, "one")
+        workers.refuse_newer(session, "trainer", queue=TRAIN_QUEUE)
     events = [line.event for line in job_events.newest(session, newer).rows]
     (refusal,) = [event for event in events if event.action == "refused"]
     assert refusal.worker == "one"

@@ -156,6 +156,42 @@ def test_whatever_people_and_workers_do_in_the_same_moment_the_counters_stay_tru
             agree(session.get_one(Job, job_id), postgresql)
 
 
+def test_what_is_queued_again_while_the_job_is_being_cancelled_is_cancelled_too(
+    postgresql: Database, filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "CHUNK_SIZE", 4)
+    with postgresql.writing() as session:
+        collection_id, _, checkpoint_id = filled(session, 6)
+        job_id = jobs.create_caption_job(
+            session,
+            session.get_one(Collection, collection_id),
+            checkpoint=session.get_one(Checkpoint, checkpoint_id),
+            user=None,
+        ).id
+        worker_id = workers.register(session, name="one", device="cpu", version="0")
+        held = chunks.claim(session, worker_id=worker_id)
+        assert held
+        recording.record(session, held, [Unreadable(item.item_id, "gone") for item in held.items])
+
+    def cancel() -> None:
+        with postgresql.writing() as session:
+            job_control.cancel(session, session.get_one(Job, job_id), user=None)
+
+    canceller = threading.Thread(target=cancel)
+    with postgresql.writing() as session:
+        job = session.get_one(Job, job_id)
+        assert job_control.retry_failed(session, job, user=None) == 4
+        canceller.start()
+        # It has looked for what waits, found nothing, and stands at the job that is held here.
+        canceller.join(timeout=1)
+        assert canceller.is_alive()
+    canceller.join()
+    with postgresql.reading() as session:
+        job = session.get_one(Job, job_id)
+        assert job.state is JobState.CANCELLED
+        agree(job, postgresql)
+
+
 def agree(job: Job, database: Database) -> None:
     """A job's counters are those of its items, no item is left behind, and no caption is doubled."""
     with database.reading() as session:

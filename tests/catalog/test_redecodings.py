@@ -37,7 +37,7 @@ class Woken(Queue):
     def __init__(self) -> None:
         self.times = 0
 
-    def wake(self, times: int = 1) -> bool:
+    def wake(self, times: int = 1, *, queue: str = "caption") -> bool:
         self.times += times
         return True
 

@@ -23,10 +23,16 @@ def test_the_secret_key_is_made_once_for_the_owner_alone(tmp_path: Path) -> None
     assert stat.S_IMODE((tmp_path / "home").stat().st_mode) == 0o700
 
 
+@pytest.mark.parametrize("name", ["RECAPTION_MAX_PIXELS", "RECAPTION_FEATURE_CACHE_GB"])
 @pytest.mark.parametrize("value", ["-1", "0", "many", "1e9"])
-def test_a_limit_that_is_no_number_is_named(value: str) -> None:
-    with pytest.raises(InvalidInput, match=f"RECAPTION_MAX_PIXELS is '{value}'"):
-        load_settings({"RECAPTION_MAX_PIXELS": value})
+def test_a_limit_that_is_no_number_is_named(name: str, value: str) -> None:
+    with pytest.raises(InvalidInput, match=f"{name} is '{value}'"):
+        load_settings({name: value})
+
+
+def test_a_machine_keeps_as_many_features_as_it_is_told() -> None:
+    assert load_settings({}).feature_cache_gb == 20
+    assert load_settings({"RECAPTION_FEATURE_CACHE_GB": "7"}).feature_cache_gb == 7
 
 
 def test_a_bucket_is_chosen_by_its_address() -> None:

@@ -79,10 +79,10 @@ def test_nothing_cannot_be_added() -> None:
 )
 def test_no_pattern_takes_long(pattern: str, put: str) -> None:
     change = text_change(OperationKind.REPLACE, {"find": pattern, "put": put, "pattern": True})
-    began = time.monotonic()
+    began = time.process_time()
     with suppress(OutOfTime):
         assert change("a" * 5_000 + "b") is None
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2
 
 
 @pytest.mark.parametrize(

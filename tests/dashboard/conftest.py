@@ -12,21 +12,49 @@ from PIL import Image as Picture
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from catalog import chunks, collections, jobs, recording, workers
+from catalog import chunks, collections, datasets, jobs, recording, workers
 from catalog.blobs import open_blobs
 from catalog.database import Database
 from catalog.recording import Written
-from catalog.schema import Caption, Checkpoint, CheckpointState, Collection, Image, Item, Role, User
+from catalog.schema import (
+    Caption,
+    CaptionState,
+    Checkpoint,
+    CheckpointState,
+    Collection,
+    Dataset,
+    DatasetKind,
+    Image,
+    Item,
+    JobState,
+    Origin,
+    ReviewState,
+    Role,
+    Split,
+    User,
+)
 from catalog.settings import Settings, load_settings
+from catalog.training_jobs import MINIMUM_PHOTOS
+from dashboard import security
 from dashboard.app import create_app
+from tests.dashboard import trained
+from tests.dashboard.compiled import Address, Templates
+from tests.dashboard.trained import Loop
 from tests.dashboard.visitor import PASSWORD, Visitor
 
 MODEL_TEXT = "A brown dog runs across a field."
+CHEAP = {"argon2__rounds": 1, "argon2__memory_cost": 8, "argon2__parallelism": 1}
 
 
 @pytest.fixture(scope="session")
 def password_hash() -> str:
-    return PasswordHasher().hash(PASSWORD)
+    """A hash that takes no time to compare with, unlike those of the catalog."""
+    return PasswordHasher(time_cost=1, memory_cost=CHEAP["argon2__memory_cost"], parallelism=1).hash(PASSWORD)
+
+
+@pytest.fixture(scope="session")
+def templates() -> Templates:
+    return Templates()
 
 
 @pytest.fixture
@@ -59,8 +87,12 @@ def new_user(database: Database, password_hash: str) -> Callable[..., User]:
 
 
 @pytest.fixture
-def app(settings: Settings) -> Iterator[APIFlask]:
+def app(settings: Settings, templates: Templates, monkeypatch: pytest.MonkeyPatch) -> Iterator[APIFlask]:
+    # Otherwise a login replaces a cheap hash by one of the usual price.
+    monkeypatch.setitem(security.CONFIG, "SECURITY_PASSWORD_HASH_PASSLIB_OPTIONS", CHEAP)
+    monkeypatch.setattr(APIFlask, "url_rule_class", Address)
     app = create_app(settings, reconcile=False)
+    app.jinja_env.bytecode_cache = templates
     app.test_client_class = Visitor
     yield app
     app.extensions["recaption"].database.close()
@@ -184,6 +216,85 @@ def caption(database: Database, item: int, captioned: Callable[[], int]) -> int:
     captioned()
     with database.reading() as session:
         return session.scalars(select(Caption.id).where(Caption.item_id == item)).one()
+
+
+@pytest.fixture
+def accepted(database: Database, new_items: Callable[[int], list[int]]) -> Callable[..., list[int]]:
+    """A function that adds so many photos with an accepted caption each, and returns their ids."""
+
+    def add(count: int, origin: Origin = Origin.WRITTEN) -> list[int]:
+        ids = new_items(count)
+        with database.writing() as session:
+            for item_id in ids:
+                text = f"A boat at pier {item_id}."
+                session.add(Caption(item_id=item_id, text=text, origin=origin, state=CaptionState.ACCEPTED))
+                session.get_one(Item, item_id).review_state = ReviewState.ACCEPTED
+        return ids
+
+    return add
+
+
+@pytest.fixture
+def frozen(
+    database: Database, settings: Settings, collection: int, accepted: Callable[..., list[int]]
+) -> int:
+    """The id of the dataset harbour@1 with three photos."""
+    accepted(3)
+    return datasets.freeze(database, open_blobs(settings), collection, "harbour").dataset_id
+
+
+@pytest.fixture
+def learnable(
+    database: Database, settings: Settings, new_items: Callable[[int], list[int]], checkpoint: int
+) -> int:
+    """The id of a dataset that is large enough to train on, one photo of which is for validation."""
+    ids = new_items(MINIMUM_PHOTOS + 1)
+    with database.writing() as session:
+        dataset = trained.frozen(session, open_blobs(settings), ids, "Harbour corrections")
+        trained.hold_one_back(session, dataset)
+        dataset.card = {
+            "images": {"train": MINIMUM_PHOTOS, "validation": 1},
+            "origins": {"train": {"edited": 40, "accepted unchanged": 10}},
+        }
+        return dataset.id
+
+
+@pytest.fixture
+def train_job(database: Database, learnable: int, checkpoint: int) -> int:
+    """The id of a train job that is in its third epoch."""
+    with database.writing() as session:
+        job = trained.training(
+            session,
+            session.get_one(Dataset, learnable),
+            session.get_one(Checkpoint, checkpoint),
+            state=JobState.RUNNING,
+            stage="training",
+            epochs=trained.EPOCHS,
+            losses=[[10, 4.0], [20, 3.0], [30, 2.5]],
+            progress={"epoch": 3, "epochs": 12, "step": 4, "steps": 10, "loss": 2.5, "seconds_left": 540.0},
+            data=trained.DATA,
+        )
+        job.done, job.total = 2, 12
+        return job.id
+
+
+@pytest.fixture
+def loop(
+    database: Database,
+    settings: Settings,
+    new_items: Callable[[int], list[int]],
+    checkpoint: int,
+    admin: Visitor,
+) -> Loop:
+    ids = new_items(4)
+    blobs = open_blobs(settings)
+    with database.writing() as session:
+        learned = trained.frozen(session, blobs, ids[:2], "Boats")
+        golden = trained.frozen(
+            session, blobs, ids[2:], "Golden", kind=DatasetKind.GOLDEN, split=Split.GOLDEN
+        )
+        candidate = trained.trained(session, learned, session.get_one(Checkpoint, checkpoint), "boats-1")
+        return Loop(database, settings, checkpoint, candidate.id, golden.id, learned.id, ids)
 
 
 def jpeg(seed: int = 0) -> bytes:

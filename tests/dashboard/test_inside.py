@@ -20,7 +20,7 @@ def woken(app: APIFlask, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many wake-ups were published, each time."""
     times: list[int] = []
     queue = app.extensions["recaption"].queue
-    monkeypatch.setattr(queue, "wake", lambda count=1: times.append(count) or True)
+    monkeypatch.setattr(queue, "wake", lambda count=1, **_: times.append(count) or True)
     return times
 
 

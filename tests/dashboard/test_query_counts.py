@@ -2,22 +2,37 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from apiflask import APIFlask
 from sqlalchemy import event, insert, select, update
 
+from catalog import manifests
+from catalog.blobs import BlobStore, open_blobs
 from catalog.database import Database, database_clock
+from catalog.manifests import FrozenCaption, FrozenItem, Header
 from catalog.schema import (
     ApiToken,
     Caption,
     CaptionDetail,
+    CaptionState,
     Checkpoint,
+    CheckpointState,
     Chunk,
     ChunkState,
     Collection,
+    Comparison,
+    Dataset,
+    DatasetKind,
+    Evaluation,
+    GoldenItem,
+    GoldenReference,
+    GoldenSet,
     HistoryEntry,
     Image,
+    Impact,
     ImportedFile,
     Item,
     Job,
@@ -31,22 +46,27 @@ from catalog.schema import (
     OperationKind,
     OperationState,
     Origin,
+    Promotion,
     Reason,
     Redecoding,
     RedecodingKind,
     ReviewState,
     Role,
     Scope,
+    Split,
     SpotCheck,
+    TrainingRun,
     Upload,
     User,
     Worker,
     utc_now,
 )
+from catalog.settings import Settings
+from tests.dashboard.trained import OPTIONS
 from tests.dashboard.visitor import Visitor
 
 FEW, MANY = 10, 1000
-IMPORT = 5000
+IMPORT, TRAINING = 5000, 6000
 ADDRESSES = [
     "/",
     "/?after=2",
@@ -89,6 +109,39 @@ ADDRESSES = [
     "/tokens?after=5",
     "/checkpoints",
     "/checkpoints?after=5",
+    "/checkpoints?promotions=5",
+    "/checkpoints/1",
+    "/checkpoints/1?against=2",
+    "/checkpoints/2",
+    "/loop",
+    "/retrain",
+    "/retrain?dataset=1",
+    "/retrain?collection=1",
+    "/jobs/6000",
+    "/api/v1/training-jobs/6000",
+    "/api/v1/checkpoints",
+    "/api/v1/checkpoints?limit=500",
+    "/api/v1/checkpoints/1",
+    "/api/v1/checkpoints/1/comparison?against=n2",
+    "/collections/1/freeze",
+    "/collections/1/freeze?q=boat",
+    "/datasets",
+    "/datasets?after=5",
+    "/datasets/1",
+    "/datasets/1?after=5",
+    "/datasets/1/delete",
+    "/datasets/2/differences?against=1",
+    "/collections/1/golden-sets",
+    "/golden-sets/1",
+    "/golden-sets/1/write",
+    "/items/6",
+    "/api/v1/datasets?limit=500",
+    "/api/v1/datasets/1",
+    "/api/v1/datasets/1/items?limit=500",
+    "/api/v1/datasets/2/differences?against=1",
+    "/api/v1/golden-sets?collection_id=1",
+    "/api/v1/golden-sets/1",
+    "/api/v1/golden-sets/1/next",
     "/api/v1/collections",
     "/api/v1/collections/1",
     "/api/v1/collections/1/items",
@@ -197,6 +250,77 @@ def grow(database: Database, start: int, end: int) -> None:
         session.execute(insert(JobItem), [{"item_id": number} | failed for number in ids])
 
 
+def grow_datasets(database: Database, blobs: BlobStore, start: int, end: int) -> None:
+    """Versions of one dataset, with an item each for all the ids up to `end`."""
+    said = (FrozenCaption(text="A boat.", language="en", kind="caption", origin="written"),)
+    shape = {"width": 1, "height": 1, "split": Split.TRAIN, "captions": said}
+    frozen = [
+        FrozenItem(item_id=n, path=f"{n}.jpg", sha256=f"{n:064}", rendition=f"{n:064}", **shape)
+        for n in range(1, end + 1)
+    ]
+    header = Header(kind="curated", collection="n1", filter={}, guidelines="")
+    with TemporaryDirectory() as folder:
+        manifests.write(Path(folder, "manifest"), header, frozen)
+        manifest = blobs.put(Path(folder, "manifest"))
+    line = {"name": "boats", "kind": DatasetKind.CURATED, "collection_id": 1, "user_id": 1}
+    versions = [line | {"id": n, "version": n, "manifest_sha256": manifest} for n in range(start, end + 1)]
+    with database.writing() as session:
+        session.execute(insert(Dataset), versions)
+        session.execute(update(Dataset).values(manifest_sha256=manifest))
+        session.execute(update(Caption).values(state=CaptionState.ACCEPTED))
+
+
+def grow_golden_sets(database: Database, start: int, end: int) -> None:
+    """Open golden sets; the first holds the items behind the fifth, each with one of two captions."""
+    of_set = [{"golden_set_id": 1, "item_id": number} for number in range(max(start, 6), end + 1)]
+    with database.writing() as session:
+        sets = [{"id": n, "name": f"golden-{n}", "collection_id": 1} for n in range(start, end + 1)]
+        session.execute(insert(GoldenSet), [row | {"references_each": 2} for row in sets])
+        session.execute(insert(GoldenItem), [row | {"position": row["item_id"]} for row in of_set])
+        written = [row | {"user_id": 100 + row["item_id"], "text": "A pier."} for row in of_set]
+        session.execute(insert(GoldenReference), written)
+
+
+def grow_loop(database: Database, blobs: BlobStore, start: int, end: int) -> None:
+    """Checkpoints that were trained on one dataset, scored, compared, and promoted."""
+    ids = range(start, end + 1)
+    predictions = blobs.put(b'{"sha256": "1", "caption": "A boat.", "cider": 1.0}\n')
+    scored = {"n": 1, "references": 1, "scores": {"cider": 0.5}, "intervals": {"cider": [0.4, 0.6]}}
+    difference = {"cider": {"value": 0.1, "low": 0.0, "high": 0.2, "p": 0.04}}
+    compared = {
+        "n": 1,
+        "candidate": {"cider": 0.5},
+        "against": {"cider": 0.4},
+        "difference": difference,
+        "sd": 1.0,
+    }
+    changed = {
+        "items": 1,
+        "sample": 1,
+        "estimate": 1,
+        "estimate_low": 1,
+        "estimate_high": 1,
+        "word_edits": 1.0,
+    }
+    on = {"dataset_id": 1, "split": Split.GOLDEN}
+    with database.writing() as session:
+        if start == 1:
+            session.execute(update(Checkpoint).where(Checkpoint.id == 2).values(state=CheckpointState.ACTIVE))
+            train = {"kind": JobKind.TRAIN, "collection_id": 1, "options": OPTIONS}
+            session.execute(insert(Job).values(id=TRAINING, checkpoint_id=2, **train))
+            session.execute(insert(TrainingRun).values(job_id=TRAINING, dataset_id=1, line="boats"))
+        runs = [{"job_id": n, "dataset_id": 1, "checkpoint_id": n, "line": "boats"} for n in ids if n != 1]
+        session.execute(insert(TrainingRun), runs)
+        result = on | {"result": scored, "predictions_sha256": predictions}
+        session.execute(insert(Evaluation), [result | {"checkpoint_id": n} for n in ids])
+        pair = {"against_id": 2, "look": 1} | on | {"result": compared}
+        session.execute(insert(Comparison), [pair | {"candidate_id": n} for n in ids])
+        impact = {"collection_id": 1, "candidate_id": 1, "against_id": 2, "result": changed}
+        session.execute(insert(Impact), [impact for _ in ids])
+        promoted = {"checkpoint_id": 2, "previous_id": 1, "user_id": 1, "job_id": 1}
+        session.execute(insert(Promotion), [promoted | {"id": n} for n in ids])
+
+
 @contextmanager
 def counted(database: Database) -> Iterator[list[str]]:
     statements: list[str] = []
@@ -224,11 +348,18 @@ def statements(app: APIFlask, admin: Visitor) -> Callable[[str], int]:
 
 
 def test_every_answer_takes_as_many_statements_for_many_rows_as_for_few(
-    database: Database, statements: Callable[[str], int]
+    database: Database, settings: Settings, statements: Callable[[str], int]
 ) -> None:
+    blobs = open_blobs(settings)
     grow(database, 1, FEW)
+    grow_datasets(database, blobs, 1, FEW)
+    grow_golden_sets(database, 1, FEW)
+    grow_loop(database, blobs, 1, FEW)
     few = {address: statements(address) for address in ADDRESSES}
     grow(database, FEW + 1, MANY)
+    grow_datasets(database, blobs, FEW + 1, MANY)
+    grow_golden_sets(database, FEW + 1, MANY)
+    grow_loop(database, blobs, FEW + 1, MANY)
     many = {address: statements(address) for address in ADDRESSES}
     assert many == few
     assert min(few.values()) > 1
@@ -249,9 +380,11 @@ def test_every_listing_without_a_name_in_its_address_is_watched(app: APIFlask) -
         "thumbnail",
         "original",
         "export",
+        "download",
         "captions.show",
         "security",
         "report",
+        "training_files",
     )
     listings = {
         rule.endpoint

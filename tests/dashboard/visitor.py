@@ -13,8 +13,11 @@ class Visitor(FlaskClient):
     """Somebody before a browser."""
 
     def open(self, *args: Any, **options: Any) -> TestResponse:
-        """Read every answer to its end, as browsers do, so that files behind it are closed."""
-        return super().open(*args, **{"buffered": True, **options})
+        """Read every answer to its end, as browsers do, so that files on both sides are closed."""
+        answer = super().open(*args, **{"buffered": True, **options})
+        for one in (*answer.history, answer):
+            one.request.environ["wsgi.input"].close()
+        return answer
 
     def log_in(self, name: str, password: str = PASSWORD, **options: Any) -> TestResponse:
         return self.submit("/login", {"name": name, "password": password}, **options)

@@ -67,7 +67,8 @@ class Bench(Installation):
         return process
 
     def start_worker(self, name: str = "one", **variables: str) -> subprocess.Popen[bytes]:
-        return self.start(name, "worker", "--name", name, "--device", "cpu", **variables)
+        work = ("--queue", "caption", "--device", "cpu")
+        return self.start(name, "worker", "--name", name, *work, **variables)
 
     def start_workers(self, count: int) -> list[str]:
         """Start so many workers, and wait until they announced themselves."""

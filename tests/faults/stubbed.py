@@ -56,7 +56,7 @@ class Predictor:
         self.name = name
 
     @classmethod
-    def load(cls, folder: Path, *, device: str = "cpu") -> Self:
+    def load(cls, folder: Path, *, device: str = "cpu", precision: str = "float32") -> Self:
         return cls(json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))["name"])
 
     def predict(self, pictures: Sequence[np.ndarray], *, attention: bool = False) -> list[Any]:

@@ -71,7 +71,7 @@ def test_a_supervised_worker_that_is_killed_is_replaced_without_waiting_for_its_
     begun = time.monotonic()
     for _ in range(3):
         bench.wait_for_some(job_id, bench.job(job_id).done + 1)
-        (worker,) = (pid for pid in children(bench.started["web"].pid) if "worker" in arguments(pid))
+        (worker,) = (pid for pid in children(bench.started["web"].pid) if "caption" in arguments(pid))
         os.killpg(worker, signal.SIGKILL)
         injected.one()
     bench.wait_for_end(job_id)

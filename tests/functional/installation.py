@@ -47,12 +47,14 @@ class Installation:
         )
 
     @contextmanager
-    def worker(self, name: str = "one", device: str = "cpu") -> Iterator[subprocess.Popen[bytes]]:
+    def worker(
+        self, name: str = "one", device: str = "cpu", queue: str = "caption", **variables: str
+    ) -> Iterator[subprocess.Popen[bytes]]:
         """A worker in its own session, so that a test may kill it with its child."""
         log = (self.log_folder / f"worker-{name}.log").open("ab")
         process = subprocess.Popen(
-            [*self.command, "worker", "--name", name, "--device", device],
-            env=child_environment(**self.variables),
+            [*self.command, "worker", "--name", name, "--device", device, "--queue", queue],
+            env=child_environment(**{**self.variables, **variables}),
             start_new_session=True,
             stdout=log,
             stderr=log,
@@ -82,7 +84,7 @@ class Installation:
     def wait_for_end(self, job_id: int) -> Job:
         return self.wait(job_id, lambda job: job.state in ENDED)
 
-    def wait_until_alive(self, count: int = 1, seconds: float = 30.0) -> list[str]:
+    def wait_until_alive(self, count: int = 1, seconds: float = 90.0) -> list[str]:
         """The names of the living workers, once there are `count` of them."""
         deadline = time.monotonic() + seconds
         names: list[str] = []

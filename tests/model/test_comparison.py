@@ -48,6 +48,18 @@ def printed(result: Result) -> dict[str, Any]:
     return found
 
 
+def test_details_hold_all_checkpoints_by_name_also_those_of_one_name(
+    run: Callable[..., Result], checkpoint: Make, tmp_path: Path
+) -> None:
+    other, file = checkpoint("b", 2), tmp_path / "details"
+    found = printed(run("--json", "--details", file, "--against", other, other))
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    names = ["tiny", "b (2)", "b (3)"]
+    assert all(list(row["captions"]) == list(row["cider"]) == names for row in rows)
+    difference = sum(row["cider"]["b (2)"] - row["cider"]["tiny"] for row in rows) / len(rows)
+    assert found["against"][0]["difference"]["cider"]["value"] == pytest.approx(difference, abs=1e-6)
+
+
 def test_folders_may_follow_against_or_it_may_be_repeated(
     run: Callable[..., Result], checkpoint: Make
 ) -> None:

@@ -76,6 +76,48 @@ def test_a_photo_that_cannot_be_read_counts_as_wrong_and_is_named(
     assert captions["8.png"]
 
 
+def test_details_tell_what_each_photo_scored(
+    run: Callable[..., Result], tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "details"
+    printed = json.loads(
+        run("--checkpoint", tiny_checkpoint, "--details", file, "--json", "--device", "cpu").stdout
+    )
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [row["image"] for row in rows] == ["8.png", "9.png", "10.png", "11.png"]
+    assert all(row["captions"]["tiny"] for row in rows)
+    mean = sum(row["cider"]["tiny"] for row in rows) / 4
+    assert printed["scores"]["cider"] == pytest.approx(mean, abs=1e-6)
+
+
+def test_a_photo_that_cannot_be_read_changes_no_other_score(
+    tiny_checkpoint: Path, caption_data: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(caption_data, tmp_path / "data")
+    example = read_data(copy).split("dev")[0]
+    texts = tmp_path / "texts.jsonl"
+
+    def scored(broken: bool) -> list[dict[str, Any]]:
+        caption = None if broken else example.captions[0]
+        lines = [{"image": example.path.name, "caption": caption}]
+        lines += [{"image": f"{number}.png", "caption": "A red thing in the snow."} for number in (9, 10, 11)]
+        texts.write_text("\n".join(map(json.dumps, lines)))
+        arguments = ["--data", str(copy), "--split", "dev", "--captions", str(texts), "--against"]
+        arguments += [str(tiny_checkpoint), "--device", "cpu", "--details", str(tmp_path / "details")]
+        CliRunner().invoke(evaluate, arguments)
+        return [json.loads(line) for line in (tmp_path / "details").read_text().splitlines()]
+
+    whole = scored(broken=False)
+    example.path.write_bytes(b"no photo")
+    damaged = scored(broken=True)
+    assert damaged[0]["captions"] == {"texts.jsonl": "", "tiny": ""}
+    assert damaged[0]["cider"] == {"texts.jsonl": 0, "tiny": 0}
+    assert whole[0]["cider"]["texts.jsonl"] > 0
+    # The references of the photo count on: document frequencies are those of the whole set.
+    assert damaged[1:] == whole[1:]
+    assert any(score for row in whole[1:] for score in row["cider"].values())
+
+
 def test_the_table_names_split_references_tokens_and_beam(
     run: Callable[..., Result], tiny_checkpoint: Path
 ) -> None:

@@ -41,7 +41,7 @@ def command(data: Path, output: Path, *more: str) -> list[str]:
 
 def run(arguments: list[str], **environment: str) -> str:
     done = subprocess.run(
-        arguments, capture_output=True, text=True, timeout=120, env={**os.environ, **environment}
+        arguments, capture_output=True, text=True, timeout=250, env={**os.environ, **environment}
     )
     assert done.returncode == 0, done.stderr
     return done.stderr

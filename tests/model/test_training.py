@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -104,6 +105,23 @@ def test_features_are_computed_once_for_the_same_photos(run: Run, tmp_path: Path
     run(output="second")
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*")} == before
     assert len(list((tmp_path / "cache").iterdir())) == 2, "photos as they are, and mirrored"
+
+
+def test_a_run_keeps_the_features_that_it_needs_and_others_as_far_as_there_is_room(
+    run: Run, caption_data: Path, tmp_path: Path
+) -> None:
+    other = Path(shutil.copytree(caption_data, tmp_path / "other"))
+    for photo in (other / "Images").iterdir():
+        Image.fromarray(255 - np.asarray(Image.open(photo))).save(photo)
+    run(output="first", source=other, cache_bytes=10**9)
+    unbounded = run(output="unbounded")
+    rows = {path: path.stat().st_size for path in (tmp_path / "cache").glob("*/rows.float16")}
+    bounded = run(output="bounded", cache_bytes=1)
+    assert {path.stat().st_size * 2 for path in rows} == {*rows.values()}
+    assert bounded.scores == unbounded.scores
+    before = {path: path.stat().st_mtime_ns for path in rows}
+    run(output="again", cache_bytes=1)
+    assert {path: path.stat().st_mtime_ns for path in rows} == before
 
 
 def test_a_run_from_a_checkpoint_keeps_its_encoder_and_extends_its_words(

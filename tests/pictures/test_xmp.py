@@ -103,10 +103,10 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_packets_are_refused_in_no_time(name):
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(UnreadableXmp):
         properties_of(HOSTILE[name])
-    assert time.perf_counter() - began < 3
+    assert time.process_time() - began < 3
 
 
 def test_a_large_but_honest_packet_is_read():

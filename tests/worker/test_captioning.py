@@ -1,5 +1,4 @@
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,6 @@ from sqlalchemy.exc import DataError, OperationalError
 
 from catalog import checkpoints, chunks, collections, jobs, recording, workers
 from catalog.blobs.s3 import S3Blobs
-from catalog.database import Database
 from catalog.object_storage import Bucket, S3Account, S3Place
 from catalog.schema import (
     CaptionDetail,
@@ -22,27 +20,16 @@ from catalog.schema import (
     JobItem,
     JobItemState,
 )
-from catalog.settings import load_settings
 from model.description import starter_folder
 from worker import captioning
 from worker.runtime import Runtime
-from worker.shared import Flag
 
 
 @pytest.fixture
-def runtime(tmp_path: Path, migrated_sqlite: Path) -> Iterator[Runtime]:
-    """A working process on the CPU over a migrated database, with the starter as its checkpoint."""
-    settings = load_settings({"RECAPTION_HOME": str(tmp_path / "home")})
-    settings.prepare_home()
-    shutil.copy(migrated_sqlite, settings.home / "recaption.sqlite")
-    database = Database(settings.database_url)
-    with database.writing() as session:
-        worker_id = workers.register(session, name="one", device="cpu", version="0")
-    database.close()
-    runtime = Runtime(settings=settings, worker_id=worker_id, name="one", device="cpu", stopping=Flag())
+def runtime(runtime: Runtime) -> Runtime:
+    """The working process with the starter as its checkpoint."""
     checkpoints.ensure_starter(runtime.database, runtime.blobs, starter_folder())
-    yield runtime
-    runtime.database.close()
+    return runtime
 
 
 def wait_for_it(runtime: Runtime, photo: Path) -> None:
