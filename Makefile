@@ -9,8 +9,23 @@ PHOTOS ?=
 demo: .venv/runtime
 	$(BIN)/recaption demo --port $(PORT) $(if $(PHOTOS),--photos "$(PHOTOS)")
 
+# The tests in parts, three at a time, the longest first: the first two start real processes and mostly wait
+# for them, while others keep the cores busy. What a part says is in its log, and is shown when it is done.
+PARTS = functional faults catalog model browser dashboard
+TESTS = $(PARTS:%=test-%) test-others
+.PHONY: $(TESTS)
+
 test: .venv/dev
-	$(BIN)/pytest
+	@$(MAKE) --no-print-directory --keep-going --jobs=3 $(TESTS)
+
+$(TESTS): TAKEN = tests/$(@:test-%=%)
+test-others: TAKEN = $(PARTS:%=--ignore=tests/%)
+# Parts that run beside each other take a core each, and two of them a database of Redis.
+$(TESTS): export OMP_NUM_THREADS = 1
+test-functional: export RECAPTION_TEST_REDIS := $(or $(RECAPTION_TEST_REDIS_2),redis://127.0.0.1:6379/14)
+
+$(TESTS): .venv/dev
+	@$(BIN)/pytest $(TAKEN) > .$@.log 2>&1; status=$$?; cat .$@.log; exit $$status
 
 # Break everything that a job depends on, for a quarter of an hour, and write what held.
 faults: .venv/dev
