@@ -18,7 +18,7 @@ import click
 COMMANDS = {
     "demo": ("dashboard.commands:demo", "Run everything on this machine with your photos, or with samples."),
     "serve": ("dashboard.commands:serve", "Run the dashboard and a worker."),
-    "web": ("dashboard.commands:web", "Run the dashboard alone."),
+    "web": ("dashboard.web_command:web", "Run the dashboard alone."),
     "worker": ("worker.commands:worker", "Run one worker a device of this machine."),
     "caption": ("model.commands:caption", "Caption photos into a file, without a database."),
     "train": ("model.commands:train", "Train a captioner from a recipe."),

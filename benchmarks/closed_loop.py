@@ -14,9 +14,7 @@ import json
 import os
 import platform
 import random
-import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -31,10 +29,9 @@ from sqlalchemy import select
 
 from benchmarks.closed_loop_photos import Captions, Parts, lay_out, nearest, parted, read_captions
 from benchmarks.closed_loop_plot import plot
+from benchmarks.installation import Installation
 from catalog import captions as caption_service
 from catalog import collections, datasets, manifests
-from catalog.blobs import open_blobs
-from catalog.database import Database
 from catalog.schema import (
     Caption,
     CaptionState,
@@ -46,7 +43,6 @@ from catalog.schema import (
     JobState,
     TrainingRun,
 )
-from catalog.settings import load_settings, own_command
 from catalog.word_edits import same_words, word_edits
 from model.bootstrap import Difference, intervals, seed_differences
 from model.metrics import Scorer, corpus_scores, named, tokenized
@@ -103,32 +99,8 @@ class Retrained:
     trained_on: dict[str, Any]
 
 
-class Installation:
-    """An installation in a home of its own, used through its commands."""
-
-    def __init__(self, home: Path) -> None:
-        os.environ["RECAPTION_HOME"] = str(home)
-        self.settings = load_settings()
-        self.run("migrate")
-        self.database = Database(self.settings.database_url)
-        self.blobs = open_blobs(self.settings)
-
-    def run(self, *arguments: str) -> str:
-        """A command of ours, run to its end."""
-        done = subprocess.run(own_command(*arguments), capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(f"recaption {' '.join(arguments)}: {done.stderr or done.stdout}")
-        return done.stdout
-
-    @contextmanager
-    def worker(self) -> Iterator[None]:
-        """A worker that captions and trains while the block runs."""
-        process = subprocess.Popen(own_command("worker", "--log-level", "WARNING"), start_new_session=True)
-        try:
-            yield
-        finally:
-            process.terminate()
-            process.wait(timeout=60)
+class Loop(Installation):
+    """The installation in which the loop is closed."""
 
     def holds(self, collection: str) -> bool:
         with self.database.reading() as session:
@@ -199,7 +171,7 @@ class Installation:
 class Loop:
     """The whole experiment in one installation."""
 
-    installation: Installation
+    installation: Loop
     source: Path
     captions: Captions
     parts: Parts
@@ -373,7 +345,7 @@ def main() -> None:
     captions = read_captions(asked.data)
     parts = parted(asked.data, captions)
     asked.home.mkdir(parents=True, exist_ok=True)
-    installation = Installation(asked.home.resolve())
+    installation = Loop(asked.home.resolve())
     if asked.weights:
         offer_weights(asked.weights, asked.home.resolve() / "torch")
     loop = Loop(installation, asked.data, captions, parts, asked.home.resolve() / "photos")

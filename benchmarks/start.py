@@ -1,11 +1,9 @@
 """How long people wait for the command line's help and for the dashboard to answer."""
 
-import os
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from statistics import median
@@ -13,6 +11,7 @@ from tempfile import TemporaryDirectory
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from benchmarks.installation import environment, free_port
 from benchmarks.rows import Row
 from catalog.settings import own_command
 
@@ -20,18 +19,19 @@ PATIENCE = 60.0  # seconds for a server that does not come up
 
 
 def measure(*, repeats: int) -> list[Row]:
-    """Both in seconds, and as multiples of Python's own start."""
-    python = median(_timed(lambda: _run([sys.executable, "-c", "pass"])) for _ in range(repeats))
-    with TemporaryDirectory(prefix="recaption-benchmark-") as home:
-        _run(own_command("migrate"), home=Path(home))
+    """Both in seconds; a first turn does not count, in which Python may still compile modules."""
+    with TemporaryDirectory(prefix="recaption-benchmark-") as folder:
+        home = Path(folder)
+        _run(own_command("migrate"), home)
+        python = median(_run([sys.executable, "-c", "pass"], home) for _ in range(repeats))
         taken = {
-            "recaption --help": (lambda: _run(own_command("--help")), 0.3),
-            "dashboard, until it answers": (lambda: _serve(Path(home)), 2.0),
+            "recaption --help": (lambda: _run(own_command("--help"), home), 0.3),
+            "dashboard, until it answers": (lambda: _serve(home), 2.0),
         }
         return [
             Row(
                 name=f"{name}, seconds",
-                ratio=round(median(_timed(act) for _ in range(repeats)), 3),
+                ratio=round(median([act() for _ in range(repeats + 1)][1:]), 3),
                 medians={"python -c pass": round(python, 3)},
                 unit="seconds",
                 at_most=most,
@@ -40,27 +40,22 @@ def measure(*, repeats: int) -> list[Row]:
         ]
 
 
-def _timed(act: Callable[[], object]) -> float:
+def _run(command: Sequence[str], home: Path) -> float:
+    """Seconds until a command has ended."""
     begun = time.perf_counter()
-    act()
+    subprocess.run(command, check=True, capture_output=True, env=environment(home))
     return time.perf_counter() - begun
 
 
-def _run(command: Sequence[str], *, home: Path | None = None) -> None:
-    environment = {**os.environ, **({"RECAPTION_HOME": str(home)} if home else {})}
-    subprocess.run(command, check=True, capture_output=True, env=environment)
-
-
-def _serve(home: Path) -> None:
-    """Start the dashboard alone and end it once its health page answers."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+def _serve(home: Path) -> float:
+    """Seconds until the dashboard, started alone, answers with its login page; then it is ended."""
+    port = free_port()
+    begun = time.perf_counter()
     command = own_command("web", "--port", str(port))
-    environment = {**os.environ, "RECAPTION_HOME": str(home)}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as server:
+    with subprocess.Popen(command, env=environment(home), stderr=subprocess.DEVNULL) as server:
         try:
             _wait_for(f"http://127.0.0.1:{port}/login")
+            return time.perf_counter() - begun
         finally:
             server.terminate()
 

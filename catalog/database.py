@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import (
     URL,
     Connection,
@@ -138,6 +136,8 @@ class Database:
 
     def revision(self) -> str | None:
         """The migration that the tables are at; None where there are no tables."""
+        from alembic.runtime.migration import MigrationContext
+
         with self.engine.connect() as connection:
             return MigrationContext.configure(connection).get_current_revision()
 
@@ -182,6 +182,8 @@ class Database:
 
     def check_schema(self) -> None:
         """Raise SchemaOutOfDate unless the tables are those of this release."""
+        from alembic.script import ScriptDirectory
+
         found = self.revision()
         wanted = ScriptDirectory(_migrations_folder()).get_current_head()
         if found != wanted:

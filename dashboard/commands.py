@@ -1,6 +1,5 @@
-"""Commands that serve: demo, serve, web."""
+"""Commands that serve and supervise: demo, serve."""
 
-import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,12 +14,8 @@ from catalog.database import Database
 from catalog.settings import Settings, load_settings
 from catalog.supervisor import Supervisor, exit_on_signals
 from dashboard import demo as demonstration
-from dashboard.installation import LOOPBACK, WILDCARDS, address, children, is_taken, wait_until_it_answers
-
-PORT = 8765
-
-host_option = click.option("--host", default=LOOPBACK, show_default=True, help="The address to listen on.")
-port_option = click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True)
+from dashboard.addresses import LOOPBACK, address, host_option, is_taken, port_option
+from dashboard.installation import children, wait_until_it_answers
 
 
 @click.command()
@@ -68,21 +63,6 @@ def demo(installation: Any, photos: Path | None, port: int) -> None:
         demonstration.caption(settings, database, collection_id)
         click.echo(f"Review the captions at {here}/collections/{collection_id}. Ctrl+C stops everything.")
         supervisor.wait()
-
-
-@click.command()
-@host_option
-@port_option
-def web(host: str, port: int) -> None:
-    """Run the dashboard alone, without a worker and without supervision."""
-    from dashboard.app import create_app
-    from dashboard.server import serve
-
-    settings = load_settings()
-    if host not in WILDCARDS:
-        settings = dataclasses.replace(settings, trusted_hosts=(*settings.trusted_hosts, host))
-    one_writer = settings.database_url.startswith("sqlite")
-    serve(lambda: create_app(settings), host, port, processes=1 if one_writer else 2)
 
 
 def _prepared(settings: Settings, installation: Any) -> Database:

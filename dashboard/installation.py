@@ -1,6 +1,5 @@
 """The servers of one installation: which processes `serve` and `demo` run, and when they answer."""
 
-import errno
 import http.client
 import socket
 import time
@@ -9,10 +8,9 @@ from catalog import settings, workers
 from catalog.database import Database
 from catalog.queue import CAPTION_QUEUE, TRAIN_QUEUE
 from catalog.supervisor import Child
+from dashboard.addresses import LOOPBACK, WILDCARDS
 
 ANSWERS_WITHIN = 60.0  # seconds
-LOOPBACK = "127.0.0.1"
-WILDCARDS = ("0.0.0.0", "::")
 
 
 def children(database: Database, host: str, port: int, *, with_worker: bool) -> list[Child]:
@@ -31,26 +29,6 @@ def children(database: Database, host: str, port: int, *, with_worker: bool) -> 
 def _worker(database: Database, called: str, name: str, queue: str) -> Child:
     command = settings.own_command("worker", "--name", name, "--queue", queue, "--log-level", "WARNING")
     return Child(called, command, after_end=workers.burying(database, name))
-
-
-def is_taken(host: str, port: int) -> bool:
-    """Whether somebody listens there already. Raises OSError for an address that cannot be had at all."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                return True
-            raise
-    return False
-
-
-def address(host: str, port: int) -> str:
-    """Where a browser on this machine finds the dashboard."""
-    host = LOOPBACK if host in WILDCARDS else host
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def wait_until_it_answers(host: str, port: int) -> bool:

@@ -13,7 +13,8 @@ import pytest
 from catalog import workers
 from catalog.database import Database
 from catalog.settings import Settings, child_environment
-from dashboard.installation import answers, is_taken
+from dashboard.addresses import is_taken
+from dashboard.installation import answers
 
 RECAPTION = Path(sys.executable).with_name("recaption")
 

@@ -1,0 +1,33 @@
+"""Where a web server listens, and where browsers find it."""
+
+import errno
+import socket
+
+import click
+
+LOOPBACK = "127.0.0.1"
+WILDCARDS = ("0.0.0.0", "::")
+PORT = 8765
+
+host_option = click.option("--host", default=LOOPBACK, show_default=True, help="The address to listen on.")
+port_option = click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True)
+
+
+def is_taken(host: str, port: int) -> bool:
+    """Whether somebody listens there already. Raises OSError for an address that cannot be had at all."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return True
+            raise
+    return False
+
+
+def address(host: str, port: int) -> str:
+    """Where a browser on this machine finds the dashboard."""
+    host = LOOPBACK if host in WILDCARDS else host
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
