@@ -48,7 +48,7 @@ def _against_the_encoder(
     pixels = _pixels(photos, description)
     with TemporaryDirectory(prefix="recaption-benchmark-") as folder:
         contestants: Contestants = {
-            "end to end": lambda: _caption_files(predictor, photos, Path(folder)),
+            "end to end": lambda: caption_files(predictor, photos, Path(folder)),
             "encoder": _plain_encoder(captioner.encoder, pixels, description, predictor.device),
             "own encoder": lambda: _encode(predictor, pixels),
         }
@@ -74,7 +74,7 @@ def _against_one_at_a_time(checkpoint: Path, photos: Sequence[Path], device: str
     greedy = Predictor.load(checkpoint, device=device, beam_size=1)
     with TemporaryDirectory(prefix="recaption-benchmark-") as folder:
         contestants: Contestants = {
-            "end to end": lambda: _caption_files(predictor, photos, Path(folder)),
+            "end to end": lambda: caption_files(predictor, photos, Path(folder)),
             "one by one": lambda: _caption_each(plain, photos[:ONE_BY_ONE]),
             "greedy": lambda: _caption_each(greedy, photos[:ONE_BY_ONE]),
         }
@@ -101,7 +101,7 @@ def _against_one_at_a_time(checkpoint: Path, photos: Sequence[Path], device: str
     ]
 
 
-def _caption_files(predictor: Predictor, photos: Sequence[Path], folder: Path) -> None:
+def caption_files(predictor: Predictor, photos: Sequence[Path], folder: Path) -> None:
     report = caption_to_file(
         [str(photo) for photo in photos],
         folder / "captions.jsonl",

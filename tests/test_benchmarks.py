@@ -1,14 +1,16 @@
 """The benchmarks run, on a small catalog, and count what they say they count."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 from defusedxml import ElementTree
 
-from benchmarks import catalog_scale, closed_loop, interleaved
+from benchmarks import catalog_scale, closed_loop, commands, equality, hugging_face, interleaved
 from benchmarks.closed_loop_photos import (
     EVALUATED,
     HELD_BACK,
@@ -18,7 +20,13 @@ from benchmarks.closed_loop_photos import (
 )
 from benchmarks.closed_loop_plot import plot
 from benchmarks.commands import benchmark
+from benchmarks.photos import draw_photos
+from benchmarks.plain_path import PlainPath, unfolded
+from benchmarks.record import Record
 from benchmarks.rows import Row
+from model.checkpoint import load_checkpoint
+from model.description import starter_folder
+from model.encoder import fold_batch_norms
 from model.metrics import Scorer, tokenized
 
 
@@ -112,3 +120,107 @@ def test_the_benchmark_of_training_runs_and_prints_json() -> None:
     (row,) = found["rows"]
     assert row["ratio"] > 0.5
     assert row["at_most"] == 1.1
+
+
+def test_the_benchmark_of_captioning_runs_and_measures_what_is_recorded() -> None:
+    told = CliRunner().invoke(benchmark, ["captioning", "--repeats", "1", "--count", "64", "--json"])
+    assert told.exit_code == 0, told.output
+    rows = [Row.from_dict(row) for row in json.loads(told.output)["rows"]]
+    committed = Record.read(Path(commands.__file__).parent / "results" / "captioning.json")
+    assert [row.name for row in rows] == [row.name for row in committed.rows]
+    assert all(row.ratio > 0 and row.is_ratio for row in rows)
+    assert all(row.met is not None for row in rows if "our encoder" not in row.name)
+
+
+def test_the_fast_path_writes_what_the_plain_path_writes(tmp_path: Path) -> None:
+    draw_photos(tmp_path, 30, width=320, height=240)
+    (tmp_path / "list.txt").write_text("".join(f"{number:05}.jpg\n" for number in range(24)))
+    options = ["--photos", str(tmp_path), "--list", str(tmp_path / "list.txt"), "--json"]
+    told = CliRunner().invoke(benchmark, ["equality", *options])
+    assert told.exit_code == 0, told.output
+    (row,) = json.loads(told.output)["rows"]
+    assert row["notes"] == []
+    assert row["medians"] == {"equal": 24, "of": 24}
+    assert row["met"]
+
+
+def test_a_caption_that_differs_is_told_with_the_scores_of_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (photo,) = draw_photos(tmp_path, 1, width=320, height=240)
+    tokens, score = PlainPath.load(starter_folder()).caption(photo)
+    monkeypatch.setattr(PlainPath, "caption", lambda *_: (tokens[:-1], 0.0))
+    (row,) = equality.measure([photo])
+    (note,) = row.notes
+    assert row.met is False
+    assert note.startswith("00000.jpg: fast ")
+    assert f"({score:.6f}), plain" in note
+
+
+def test_unfolded_batch_norms_compute_and_give_the_checkpoints_weights_when_folded() -> None:
+    encoder = load_checkpoint(starter_folder())[0].encoder
+    network = unfolded(encoder, "mobilenet_v2")
+    norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    assert len(norms) == 52
+    assert all(norm.running_mean.std() > 0.5 for norm in norms)
+    folded = fold_batch_norms(network).state_dict()
+    for name, weights in encoder.network.state_dict().items():
+        assert torch.allclose(folded[name], weights, atol=1e-5), name
+
+
+@pytest.mark.parametrize("missing", ["--list alone", "unknown name", "empty"])
+def test_a_list_of_photos_that_cannot_be_taken_is_refused(missing: str, tmp_path: Path) -> None:
+    listed = tmp_path / "list.txt"
+    listed.write_text("" if missing == "empty" else "nowhere.jpg\n")
+    photos = [] if missing == "--list alone" else ["--photos", str(tmp_path)]
+    told = CliRunner().invoke(benchmark, ["equality", *photos, "--list", str(listed)])
+    assert told.exit_code == 2
+    said = {"--list alone": "--photos", "unknown name": "nowhere.jpg", "empty": "names no photo"}
+    assert said[missing] in told.output
+
+
+@pytest.mark.parametrize(("build", "millions"), [(hugging_face.vit_gpt2, 239), (hugging_face.blip_base, 224)])
+def test_the_networks_of_transformers_are_as_large_as_the_published_ones(
+    build: Callable[[], hugging_face.Network], millions: int
+) -> None:
+    pytest.importorskip("transformers", reason="the extra benchmark is not installed")
+    with torch.device("meta"):
+        model = build().model
+    assert round(sum(weights.numel() for weights in model.parameters()) / 1e6) == millions
+
+
+def test_networks_of_transformers_caption_files_in_turns_with_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("transformers", reason="the extra benchmark is not installed")
+    monkeypatch.setattr(hugging_face, "vit_gpt2", lambda: _small_blip("one"))
+    monkeypatch.setattr(hugging_face, "blip_base", lambda: _small_blip("two"))
+    photos = draw_photos(tmp_path, 18, width=64, height=48)
+    rows = hugging_face.measure(photos, device="cpu", repeats=1)
+    assert [row.name.split()[0] for row in rows] == ["one", "two"]
+    assert all(row.at_least == 10 and row.ratio > 0 for row in rows)
+    tokens = _small_blip("one").generate(photos[:3], tokens=5)
+    assert tokens.shape == (3, 1 + 5)
+
+
+def test_without_transformers_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hugging_face, "is_installed", lambda: False)
+    told = CliRunner().invoke(benchmark, ["transformers"])
+    assert told.exit_code == 1
+    assert 'pip install "recaption[benchmark]"' in told.output
+
+
+def _small_blip(name: str) -> hugging_face.Network:
+    from transformers import BlipConfig, BlipForConditionalGeneration, BlipImageProcessor
+
+    sizes = {
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    }
+    config = BlipConfig(
+        vision_config={**sizes, "image_size": 32}, text_config={**sizes, "encoder_hidden_size": 16}
+    )
+    processor = BlipImageProcessor(size={"height": 32, "width": 32})
+    return hugging_face.Network(name, BlipForConditionalGeneration(config), processor)
