@@ -102,6 +102,7 @@ def _against_one_at_a_time(checkpoint: Path, photos: Sequence[Path], device: str
 
 
 def caption_files(predictor: Predictor, photos: Sequence[Path], folder: Path) -> None:
+    """Caption photos into a file of the folder; raises RuntimeError where one cannot be."""
     report = caption_to_file(
         [str(photo) for photo in photos],
         folder / "captions.jsonl",
@@ -144,7 +145,7 @@ def _plain_encoder(
 def _encode(predictor: Predictor, pixels: Sequence[Tensor]) -> None:
     """The encoder as captioning computes it, from framed photos in memory."""
     batches = [pixels[start : start + BATCH_SIZE] for start in range(0, len(pixels), BATCH_SIZE)]
-    for features in in_lanes(predictor.encode, batches, lanes=lane_count(predictor.device)):
+    for features in in_lanes(predictor.encode, batches, lanes=lane_count(predictor.device.type)):
         features.cpu()
 
 

@@ -43,6 +43,7 @@ from catalog.schema import (
     Job,
     JobItem,
     JobItemState,
+    JobState,
     ReviewState,
     Role,
 )
@@ -219,7 +220,7 @@ def _running_job(session: Session, collection_id: int) -> int:
     )
     job.done = half * jobs.CHUNK_SIZE - job.failed
     # Paused, so that the workers measured later leave it alone.
-    job.state = jobs.JobState.PAUSED
+    job.state = JobState.PAUSED
     return job.id
 
 
@@ -236,11 +237,11 @@ def _worker(database: Database, collection_id: int) -> dict[str, Any]:
         session.execute(
             update(Chunk).where(Chunk.job_id == job.id, Chunk.number < last).values(state=ChunkState.FINISHED)
         )
-    ends = []
+    ends: list[float] = []
     while job.total > 2 * CHUNKS * jobs.CHUNK_SIZE and len(ends) < CHUNKS:
         ends.append(_chunk(database, worker_id)[0])
     with database.writing() as session:
-        session.execute(update(Job).where(Job.id == job.id).values(state=jobs.JobState.DONE))
+        session.execute(update(Job).where(Job.id == job.id).values(state=JobState.DONE))
     return {
         "statements_a_chunk": sorted(set(statements)),
         "rows_written_an_image": round(rows / jobs.CHUNK_SIZE, 2),

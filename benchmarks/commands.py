@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from benchmarks.record import Record
     from benchmarks.rows import Row
 
-NAMES = ("captioning", "equality", "transformers", "memory", "training", "start")
+NAMES = ("captioning", "job", "equality", "transformers", "memory", "training", "start")
 
 
 @click.command()
@@ -95,11 +95,13 @@ def _measure_all(
 
 
 def _measure(name: str, photos: Sequence[Path], many: int, repeats: int, device: str) -> list["Row"]:
-    from benchmarks import captioning, equality, hugging_face, memory, start, training
+    from benchmarks import captioning, equality, hugging_face, job, memory, start, training
 
     match name:
         case "captioning":
             return captioning.measure(photos, device=device, repeats=repeats)
+        case "job":
+            return job.measure(photos, device=device, repeats=repeats)
         case "equality":
             return equality.measure(photos)
         case "transformers":

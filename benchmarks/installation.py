@@ -3,17 +3,23 @@
 import os
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from catalog import checkpoints, collections, jobs
 from catalog.blobs import open_blobs
 from catalog.database import Database
+from catalog.queue import Queue
+from catalog.schema import Job, JobState
 from catalog.settings import load_settings, own_command
 from dashboard.addresses import LOOPBACK
 from dashboard.installation import wait_until_it_answers
 
 ENDS_WITHIN = 60.0  # seconds
+JOB_ENDS_WITHIN = 1800.0  # seconds
+LOOK = 0.02  # seconds between two looks at a job
 
 
 class Installation:
@@ -36,10 +42,36 @@ class Installation:
         return done.stdout
 
     @contextmanager
-    def worker(self) -> Iterator[None]:
-        """A worker that captions and trains while the block runs."""
-        with self._process("worker", "--log-level", "WARNING"):
+    def worker(self, device: str = "auto") -> Iterator[None]:
+        """A worker that captions while the block runs."""
+        with self._process("worker", "--queue", "caption", "--device", device, "--log-level", "WARNING"):
             yield
+
+    def start_job(self, collection: str) -> int:
+        """Have the photos of a collection captioned; returns the id of the job."""
+        with self.database.writing() as session:
+            job = jobs.create_caption_job(
+                session,
+                collections.by_name(session, collection),
+                checkpoint=checkpoints.active(session),
+                user=None,
+            )
+            job_id = job.id
+        Queue(self.settings).wake()
+        return job_id
+
+    def job(self, job_id: int) -> Job:
+        """The job as it is now."""
+        with self.database.reading() as session:
+            return jobs.get(session, job_id, viewer=None)
+
+    def finish(self, job_id: int) -> None:
+        """Wait for the end of a job. Raises RuntimeError for one that takes too long, or did not caption all."""
+        deadline = time.monotonic() + JOB_ENDS_WITHIN
+        while (job := self.job(job_id)).state in jobs.UNFINISHED and time.monotonic() < deadline:
+            time.sleep(LOOK)
+        if job.state is not JobState.DONE or job.failed:
+            raise RuntimeError(f"job {job_id} is {job.state}, {job.done} of {job.total} photos captioned: {job.error}")
 
     @contextmanager
     def web(self) -> Iterator[int]:

@@ -1,6 +1,7 @@
 """Whether captioning needs more memory for many photos than for few."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -16,9 +17,10 @@ FEW = 1000
 
 def measure(photos: Sequence[Path], *, many: int, device: str) -> list[Row]:
     """Peak resident memory of `recaption caption` on `many` files, against that on 1,000."""
-    with TemporaryDirectory(prefix="recaption-benchmark-", dir=photos[0].parent) as folder:
+    with TemporaryDirectory(prefix="recaption-benchmark-") as folder:
+        copies = _copied(photos, Path(folder) / "photos")
         peaks = {
-            count: _peak(_linked(photos, Path(folder) / str(count), count), device) for count in (FEW, many)
+            count: _peak(_linked(copies, Path(folder) / str(count), count), device) for count in (FEW, many)
         }
     return [
         Row(
@@ -29,6 +31,12 @@ def measure(photos: Sequence[Path], *, many: int, device: str) -> list[Row]:
             at_most=1.1,
         )
     ]
+
+
+def _copied(photos: Sequence[Path], folder: Path) -> list[Path]:
+    """The photos where links can be made to them, whatever file system they lie on."""
+    folder.mkdir()
+    return [shutil.copyfile(photo, folder / f"{number}.jpg") for number, photo in enumerate(photos)]
 
 
 def _linked(photos: Sequence[Path], folder: Path, count: int) -> Path:

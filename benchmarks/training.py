@@ -73,7 +73,10 @@ def _training(folder: Path, device: str) -> tuple[Trainer, TrainingSet]:
         )
     words = random.integers(4, len(shipped.vocabulary), (PHOTOS, CAPTIONS, WORDS))
     tokens = [[[START, *caption, END] for caption in photo.tolist()] for photo in words]
-    training_set = TrainingSet(variants=[rows.select(names)], tokens=tokens)
+    features = rows.select(names)
+    if features is None:
+        raise RuntimeError(f"the features that were just written into {folder} are gone")
+    training_set = TrainingSet(variants=[features], tokens=tokens)
     trainer = Trainer(captioner=captioner, description=description, training_set=training_set)
     return trainer, training_set
 

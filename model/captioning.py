@@ -61,7 +61,7 @@ def caption_photos(
     decoded = decode_ahead(map(Path, images), predictor.description.preprocessing, max_pixels=max_pixels)
     photos = zip(images, decoded, strict=True)
     batches = iter(lambda: list(islice(photos, batch_size)), [])
-    yield from in_lanes(partial(_caption, predictor), batches, lanes=lane_count(predictor.device))
+    yield from in_lanes(partial(_caption, predictor), batches, lanes=lane_count(predictor.device.type))
 
 
 def caption_to_file(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from torch import Tensor
 
+from model.ahead import ahead
 from model.description import Preprocessing
-from model.lanes import ahead
 from model.transforms import frame
 from pictures.decode import MAX_PIXELS, open_picture
 from pictures.errors import PictureError

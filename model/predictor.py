@@ -80,7 +80,7 @@ class Predictor:
         """Caption photos of any size, each (H, W, 3) uint8 RGB, in one batch."""
         if not images:
             return []
-        return self.predict_framed([self._frame(pixels) for pixels in images], attention=attention)
+        return self.predict_framed([self.frame(pixels) for pixels in images], attention=attention)
 
     @torch.inference_mode()
     def predict_framed(self, images: Sequence[Tensor], *, attention: bool = False) -> list[Prediction]:
@@ -101,7 +101,7 @@ class Predictor:
         is `predict`. Raises ModelError for more words than a caption may have.
         """
         beginning = Beginning.of(prefix)
-        (found,) = self._search(self.encode([self._frame(image)]), self._ids(beginning.words)[1:-1])
+        (found,) = self._search(self.encode([self.frame(image)]), self._ids(beginning.words)[1:-1])
         return self._prediction(found, beginning=beginning)
 
     @torch.inference_mode()
@@ -116,7 +116,7 @@ class Predictor:
         words than a caption may have.
         """
         self._refuse_replacement(words, position, count)
-        features = self.encode([self._frame(image)])
+        features = self.encode([self.frame(image)])
         caption = torch.tensor(self._ids(words), device=self.device)
         candidates = self._candidates(features, caption, position, CANDIDATES_A_REPLACEMENT * count)
         captions = caption.repeat(len(candidates), 1)
@@ -134,7 +134,7 @@ class Predictor:
             grid = self._encoder(batch.to(self._encoder_dtype))
         return grid.float()
 
-    def _frame(self, pixels: np.ndarray) -> Tensor:
+    def frame(self, pixels: np.ndarray) -> Tensor:
         return frame(pixels, self.description.preprocessing)
 
     @property

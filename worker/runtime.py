@@ -3,9 +3,11 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from catalog import workers
 from catalog.blobs import BlobStore, open_blobs
 from catalog.checkpoints import materialise
-from catalog.database import Database
+from catalog.database import AWAY, Database
+from catalog.errors import StorageFull
 from catalog.queue import CAPTION_QUEUE, Queue
 from catalog.schema import Checkpoint
 from catalog.settings import Settings
@@ -41,6 +43,22 @@ class Runtime:
         self.database = Database(self.settings.database_url)
         self.blobs = open_blobs(self.settings)
         self.queue = Queue(self.settings)
+
+    def give_back(self) -> None:
+        """Let go of all that waits for its storage or for another process, so that none of it is charged."""
+        try:
+            with self.database.writing() as session:
+                workers.release_all(session, self.worker_id)
+        except (StorageFull, *AWAY):
+            # A database that is full or away cannot even write this.
+            self.holds_nothing = False
+
+    def catch_up(self) -> None:
+        """Give back what the database did not hear of, before anybody is charged for it."""
+        if not self.holds_nothing:
+            with self.database.writing() as session:
+                workers.release_all(session, self.worker_id)
+            self.holds_nothing = True
 
     def predictor(self, checkpoint_id: int) -> "Predictor":
         """The captioner of a checkpoint; another one takes the place of the last.

@@ -185,7 +185,11 @@ def test_fast_stepping_never_writes_to_the_wrong_photo(
     assert len(written) >= 28
     _wait_until(lambda: len(_accepted(server, collection_id)) >= 28, "all are saved")
     saved = _accepted(server, collection_id)
-    assert {path: text for path, text in saved.items() if text != f"Words for {path}"} == {}
+    # A key that fell on a photo whose box was not ready yet accepts what the model wrote.
+    expected = {
+        path: f"Words for {path}" if path in written else f"The model's words for {path}." for path in saved
+    }
+    assert saved == expected
 
 
 def test_two_browsers_race_a_hundred_rounds_and_no_edit_is_lost(

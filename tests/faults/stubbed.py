@@ -16,12 +16,15 @@ import signal
 import sqlite3
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, Self
 
 import numpy as np
+
+from model.ahead import ahead
 
 KILLER, HANGER = 4095, 4094  # pictures that kill their process and that hang it for ever
 STEP = 16  # levels of a colour between two numbers, wide enough for what JPEG does to them
@@ -59,7 +62,10 @@ class Predictor:
     def load(cls, folder: Path, *, device: str = "cpu", precision: str = "float32") -> Self:
         return cls(json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))["name"])
 
-    def predict(self, pictures: Sequence[np.ndarray], *, attention: bool = False) -> list[Any]:
+    def frame(self, pixels: np.ndarray) -> np.ndarray:
+        return pixels
+
+    def predict_framed(self, pictures: Sequence[np.ndarray], *, attention: bool = False) -> list[Any]:
         numbers = [number_of(pixels) for pixels in pictures]
         for number in numbers:
             if number == KILLER:
@@ -88,11 +94,19 @@ def own_command(*arguments: str) -> list[str]:
     return [sys.executable, "-P", __file__, "--with-parent", *arguments]
 
 
+def in_lanes(work: Any, batches: Iterable[Any], *, lanes: int) -> Generator[Any, None, None]:
+    """Stands in for model.lanes.in_lanes, without telling torch of it."""
+    with ThreadPoolExecutor(lanes) as pool:
+        yield from ahead(pool, work, batches, count=lanes + 1)
+
+
 def stub_the_network() -> None:
     # Not imported and patched, for that would load torch.
-    module: Any = ModuleType("model.predictor")
-    module.Predictor = Predictor
-    sys.modules["model.predictor"] = module
+    predictor: Any = ModuleType("model.predictor")
+    predictor.Predictor = Predictor
+    lanes: Any = ModuleType("model.lanes")
+    lanes.in_lanes, lanes.lane_count = in_lanes, lambda _: 2
+    sys.modules.update({"model.predictor": predictor, "model.lanes": lanes})
 
 
 def stub_the_times() -> None:

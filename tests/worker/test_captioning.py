@@ -3,10 +3,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.exc import DataError, OperationalError
 
-from catalog import checkpoints, chunks, collections, jobs, recording, workers
+from catalog import checkpoints, collections, jobs, recording, workers
 from catalog.blobs.s3 import S3Blobs
 from catalog.object_storage import Bucket, S3Account, S3Place
 from catalog.schema import (
@@ -21,7 +21,7 @@ from catalog.schema import (
     JobItemState,
 )
 from model.description import starter_folder
-from worker import captioning
+from worker import captioning, pipeline
 from worker.runtime import Runtime
 
 
@@ -96,19 +96,19 @@ def test_a_chunk_that_a_database_did_not_take_back_is_given_back_before_anybody_
 ) -> None:
     wait_for_it(runtime, photo(tmp_path / "one.jpg"))
     with runtime.database.writing() as session:
-        held = chunks.claim(session, worker_id=runtime.worker_id)
-        assert held
-        chunks.take_in_hand(session, held, held.items[0].item_id)
+        session.execute(update(Chunk).values(one_by_one=True))
     away = OperationalError("UPDATE", {}, Exception("the server closed the connection"))
 
     def fail(*_: object) -> None:
         raise away
 
     with monkeypatch.context() as patched:
-        patched.setattr(captioning, "work", fail)
-        patched.setattr(chunks, "release", fail)
+        patched.setattr(pipeline, "caption", fail)
+        patched.setattr(workers, "release_all", fail)
         with pytest.raises(OperationalError):
-            captioning._do(runtime, held)
+            captioning.drain(runtime)
+    with runtime.database.reading() as session:
+        assert session.scalars(select(JobItem.in_hand)).one() is True
     assert captioning.drain(runtime) is False
     with runtime.database.reading() as session:
         job_item = session.scalars(select(JobItem)).one()

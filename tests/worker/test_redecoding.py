@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select, update
@@ -15,7 +16,7 @@ from catalog.redecodings import Asked
 from catalog.schema import Chunk, ChunkState, Image, Item, Redecoding, RedecodingState, User
 from catalog.settings import Settings, load_settings
 from model.description import log_odds, read_description, starter_folder
-from worker import captioning, redecoding
+from worker import captioning, pipeline, redecoding
 from worker.runtime import Runtime
 from worker.shared import Flag
 
@@ -116,14 +117,14 @@ def test_a_question_waits_for_one_chunk_at_most_while_a_job_runs(
     start_a_job(runtime)
     asked: list[int] = []
     seen: list[tuple[int, RedecodingState]] = []
-    work = captioning.work
+    read_ahead = pipeline.read_ahead
 
-    def work_and_ask(runtime: Runtime, held: captioning.Claim) -> None:
-        seen.extend((held.number, answered(runtime, one).state) for one in asked)
+    def read_and_ask(*given: Any) -> Any:
+        seen.extend((len(asked), answered(runtime, one).state) for one in asked)
         asked.append(ask(runtime, item))  # while the chunk is under way
-        work(runtime, held)
+        return read_ahead(*given)
 
-    monkeypatch.setattr(captioning, "work", work_and_ask)
+    monkeypatch.setattr(pipeline, "read_ahead", read_and_ask)
     assert captioning.drain(runtime) is False
     assert finished_chunks(runtime) == CHUNKS
     assert len(asked) == CHUNKS
