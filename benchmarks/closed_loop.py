@@ -361,7 +361,7 @@ def main() -> None:
             ):
                 runs[count].append(run)
             control += loop.retrained("Others", parts.others, seed, [max(CORRECTIONS)])
-            result = {
+            result: dict[str, Any] = {
                 "machine": machine(),
                 "photos": {name: len(names) for name, names in asdict(parts).items()},
                 "curve": [

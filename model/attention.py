@@ -23,6 +23,37 @@ class AdditiveAttention(nn.Module):
         return weights.to(values.dtype) @ values, weights
 
 
+class ExponentialAttention(nn.Module):
+    """What a trained AdditiveAttention says, without a tanh for each cell and query; nothing learns by it.
+
+    tanh(k + q) is 1 - 2 / (1 + exp(2k) exp(2q)), and softmax takes no notice of constants: the exponentials
+    of the keys are taken once an image. The energies are float32, whatever the layers before them are.
+    """
+
+    # Of a key or a query; tanh is 1 from 10 on, and the exponentials of twice as much still have a product.
+    largest = 40.0
+
+    def __init__(self, trained: AdditiveAttention) -> None:
+        super().__init__()
+        self.keys, self.query = trained.project, trained.query
+        self.energy = -2 * trained.energy.weight[0].float()
+        self.one = torch.ones(())
+
+    def project(self, values: Tensor) -> Tensor:
+        """Values (B, N, D) -> exponentials of keys (B, N, A)."""
+        return self._exponentials(self.keys(values))
+
+    def forward(self, query: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries (B, K, H), keys (B, N, A), values (B, N, D) -> contexts (B, K, D), weights (B, K, N)."""
+        queries = self._exponentials(self.query(query))
+        mixed = torch.addcmul(self.one, keys.unsqueeze(1), queries.unsqueeze(2)).reciprocal_()
+        weights = (mixed @ self.energy).softmax(dim=-1)
+        return weights.to(values.dtype) @ values, weights
+
+    def _exponentials(self, projected: Tensor) -> Tensor:
+        return projected.float().clamp_(-self.largest, self.largest).mul_(2).exp_()
+
+
 class MultiHeadAttention(nn.Module):
     """Vaswani et al., "Attention Is All You Need", 2017, sec. 3.2.2: scaled dot products in several heads."""
 

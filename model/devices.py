@@ -33,7 +33,7 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     return any(getattr(torch.cpu, name, bool)() for name in names)
 
 
-def can_encode_fast(device: torch.device) -> bool:
+def can_compute_fast(device: torch.device) -> bool:
     """Whether bfloat16 with fused kernels (`model.fusion`) pays here."""
     return device.type == "cpu" and has_fast_bfloat16(device) and can_fuse()
 

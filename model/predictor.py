@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from model.captioner import Captioner
 from model.checkpoint import load_checkpoint
+from model.decoders.interface import Begun
+from model.decoders.quick import quickened
 from model.description import Description
-from model.devices import can_encode_fast, encoding_precision, pick_device
+from model.devices import can_compute_fast, encoding_precision, pick_device
 from model.encoder import for_inference
 from model.errors import ModelError
 from model.fusion import fused
@@ -45,11 +47,13 @@ class Predictor:
         self.beam_size = beam_size or description.recipe.search.beam_size
         if not 1 <= self.beam_size <= MAX_BEAM_SIZE:
             raise ModelError(f"beam size {self.beam_size} is out of range; choose 1 to {MAX_BEAM_SIZE}")
-        fast = precision == "auto" and can_encode_fast(device)
-        self._encoder_dtype = torch.bfloat16 if fast else torch.float32
-        encoder = fused(captioner.encoder, torch.bfloat16) if fast else for_inference(captioner.encoder)
+        quick = precision == "auto" and device.type == "cpu"
+        fast = quick and can_compute_fast(device)
+        self._dtype = torch.bfloat16 if fast else torch.float32
+        encoder = fused(captioner.encoder, self._dtype) if fast else for_inference(captioner.encoder)
         self._encoder: nn.Module = encoder.to(device)
-        self._decoder = captioner.decoder.to(device).eval().requires_grad_(False)
+        decoder = quickened(captioner.decoder, self._dtype) if quick else captioner.decoder
+        self._decoder = decoder.to(device).eval().requires_grad_(False)
         self.device = device
 
     @classmethod
@@ -64,7 +68,7 @@ class Predictor:
     ) -> Self:
         """Load a checkpoint folder; beam size and framing are the checkpoint's unless given.
 
-        `precision` "auto" encodes in bfloat16 where a processor is faster at it, which changes some captions
+        `precision` "auto" computes in bfloat16 where a processor is faster at it, which changes some captions
         and no score (docs/benchmarks.md); "float32" says the same on every machine without a GPU.
         Raises CheckpointError, and ModelError for a device or beam size that cannot be had.
         """
@@ -85,9 +89,9 @@ class Predictor:
     @torch.inference_mode()
     def predict_framed(self, images: Sequence[Tensor], *, attention: bool = False) -> list[Prediction]:
         """Caption photos that `model.transforms.frame` has already resized, each (3, size, size) uint8."""
-        features = self.encode(images)
-        found = self._search(features)
-        maps = self._attention(features, [hypotheses[0] for hypotheses in found]) if attention else None
+        begun = self._decoder.begin(self.encode(images))
+        found = self._search(begun)
+        maps = self._attention(begun, [hypotheses[0] for hypotheses in found]) if attention else None
         return [
             self._prediction(hypotheses, attention=maps[i] if maps else None)
             for i, hypotheses in enumerate(found)
@@ -101,7 +105,8 @@ class Predictor:
         is `predict`. Raises ModelError for more words than a caption may have.
         """
         beginning = Beginning.of(prefix)
-        (found,) = self._search(self.encode([self.frame(image)]), self._ids(beginning.words)[1:-1])
+        begun = self._decoder.begin(self.encode([self.frame(image)]))
+        (found,) = self._search(begun, self._ids(beginning.words)[1:-1])
         return self._prediction(found, beginning=beginning)
 
     @torch.inference_mode()
@@ -128,11 +133,11 @@ class Predictor:
 
     @torch.inference_mode()
     def encode(self, images: Sequence[Tensor]) -> Tensor:
-        """Framed photos -> grid features (B, N, D) float32."""
+        """Framed photos -> grid features (B, N, D) as the decoder takes them."""
         batch = normalise(stack(images).to(self.device), self.description.preprocessing)
         with encoding_precision(self.device):
-            grid = self._encoder(batch.to(self._encoder_dtype))
-        return grid.float()
+            grid = self._encoder(batch.to(self._dtype))
+        return grid.to(self._dtype)
 
     def frame(self, pixels: np.ndarray) -> Tensor:
         return frame(pixels, self.description.preprocessing)
@@ -151,22 +156,22 @@ class Predictor:
         known = [SPECIALS[UNK] if word in SPECIALS else word.lower() for word in words]
         return self.description.vocabulary.encode(known, max_length=longest)
 
-    def _search(self, features: Tensor, prefix: Sequence[int] = ()) -> list[list[Hypothesis]]:
+    def _search(self, begun: Begun, prefix: Sequence[int] = ()) -> list[list[Hypothesis]]:
         return beam_search(
             self._decoder,
-            features,
+            begun,
             beam_size=self.beam_size,
             max_length=self.description.recipe.search.max_length,
             length_penalty=self._length_penalty,
             prefix=prefix,
         )
 
-    def _attention(self, features: Tensor, captions: Sequence[Hypothesis]) -> list[np.ndarray] | None:
+    def _attention(self, begun: Begun, captions: Sequence[Hypothesis]) -> list[np.ndarray] | None:
         """The attention behind each token of a caption an image, uint8 (T, rows, columns) each."""
         longest = max(1, *(len(caption.tokens) for caption in captions))
         # A token's attention is that of the step before it, so the last token is never fed.
         rows = [[START, *caption.tokens, *[PAD] * longest][:longest] for caption in captions]
-        weights = self._decoder.attend(features, torch.tensor(rows, device=self.device).unsqueeze(1))
+        weights = self._decoder.attend(begun, torch.tensor(rows, device=self.device).unsqueeze(1))
         if weights is None:
             return None
         scaled = (weights[:, 0] / weights[:, 0].amax(dim=-1, keepdim=True) * 255).round()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from model.decoders.interface import Decoder, Memory, State
+from model.decoders.interface import Begun, Decoder, Memory, State
 from model.vocabulary import END, PAD, START, UNK
 
 _NEVER = float("-inf")
@@ -27,26 +27,26 @@ class Hypothesis:
 @torch.inference_mode()
 def beam_search(
     decoder: Decoder,
-    features: Tensor,
+    begun: Begun,
     *,
     beam_size: int,
     max_length: int,
     length_penalty: float,
     prefix: Sequence[int] = (),
 ) -> list[list[Hypothesis]]:
-    """The K best captions of each image in grid features (B, N, D), best first, `max_length` words at most.
+    """The K best captions of each of the B images that were begun, best first, `max_length` words at most.
 
     A caption ends when `<end>` is among the K best continuations, an image when K captions have, so that
     K = 1 is greedy search (Sutskever et al., "Sequence to Sequence Learning", 2014, sec. 3.2). All have a
     word at least, and begin with the token ids of the prefix, which count as words, and in the score with
     the network's own probability; `<unk>` may come from there, and is never emitted.
     """
-    images, columns = features.shape[0], max(max_length, len(prefix)) + 1
-    memory, state = decoder.begin(features)
-    live = _Beams.empty(images, 1, columns, features.device)
+    memory, state = begun
+    images, columns, device = len(state[0]), max(max_length, len(prefix)) + 1, state[0].device
+    live = _Beams.empty(images, 1, columns, device)
     live.scores.zero_()
-    finished = _Beams.empty(images, beam_size, columns, features.device)
-    running = torch.arange(images, device=features.device)
+    finished = _Beams.empty(images, beam_size, columns, device)
+    running = torch.arange(images, device=device)
     tokens, state = _follow(decoder, prefix, state, memory, live)
     for position in range(len(prefix), columns):
         logits, state = decoder.step(tokens, state, memory)
@@ -59,7 +59,7 @@ def beam_search(
         state = tuple(_gather(part, parents) for part in state)
         tokens = live.tokens[:, :, position]
         # Asking a GPU whether an image is done would make it wait; there all images stay to the end.
-        if features.device.type == "cpu":
+        if device.type == "cpu":
             open_ = ~finished.of_images(running).full()
             if not open_.all():
                 live, running, tokens = live.of_images(open_), running[open_], tokens[open_]

@@ -46,7 +46,7 @@ class Validation:
             maps = to_maps(self.features[start : start + BATCH_SIZE]).to(self.device)
             found = beam_search(
                 part.decoder,
-                part.grid(maps),
+                part.decoder.begin(part.grid(maps)),
                 beam_size=beam_size,
                 max_length=self.recipe.search.max_length,
                 length_penalty=self.recipe.search.length_penalty,
@@ -84,11 +84,12 @@ class Validation:
 
     def _sample(self, part: TrainedPart, row: int) -> Sample:
         grid = part.grid(to_maps(self.features[row : row + 1]).to(self.device))
+        begun = part.decoder.begin(grid)
         found = beam_search(
-            part.decoder, grid, beam_size=1, max_length=self.recipe.search.max_length, length_penalty=0.0
+            part.decoder, begun, beam_size=1, max_length=self.recipe.search.max_length, length_penalty=0.0
         )
         tokens = found[0][0].tokens
-        weights = part.decoder.attend(grid, torch.tensor([[[START, *tokens]]], device=self.device))
+        weights = part.decoder.attend(begun, torch.tensor([[[START, *tokens]]], device=self.device))
         side = round(grid.shape[1] ** 0.5)
         example = self.examples[row]
         return Sample(

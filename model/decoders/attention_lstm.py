@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from model.attention import AdditiveAttention
-from model.decoders.interface import Decoder, Memory, State
+from model.decoders.interface import Begun, Decoder, Memory, State
 
 
 class _Attentive(Decoder):
@@ -39,14 +39,14 @@ class _Attentive(Decoder):
     def forward(self, features: Tensor, tokens: Tensor) -> Tensor:
         """Teacher forcing: grid (B, N, D), tokens (B, K, T) -> logits of each next token (B, K, T, V)."""
         # All words at once: one large product with the vocabulary instead of T small ones.
-        return self._logits(self._run(features, tokens)[0])
+        return self._logits(self._run(self.begin(features), tokens)[0])
 
-    def attend(self, features: Tensor, tokens: Tensor) -> Tensor:
-        """Grid (B, N, D), tokens (B, K, T) -> the attention behind each next token (B, K, T, N)."""
-        return self._run(features, tokens)[1]
+    def attend(self, begun: Begun, tokens: Tensor) -> Tensor:
+        """What was begun for B images, tokens (B, K, T) -> attention behind each next token (B, K, T, N)."""
+        return self._run(begun, tokens)[1]
 
-    def _run(self, features: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        memory, state = self.begin(features)
+    def _run(self, begun: Begun, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        memory, state = begun
         state = tuple(part.expand(-1, tokens.shape[1], -1) for part in state)
         steps, attention = [], []
         for words in self._embed(tokens).unbind(dim=2):
@@ -81,7 +81,7 @@ class SoftAttentionLSTM(_Attentive):
         self.output = nn.Linear(hidden_size, vocabulary_size)
         self.dropout = nn.Dropout(dropout)
 
-    def begin(self, features: Tensor) -> tuple[Memory, State]:
+    def begin(self, features: Tensor) -> Begun:
         """Grid (B, N, D) -> memory (values (B, N, E), keys (B, N, A)) and the first state, with K = 1."""
         values = self.reduce(features)
         hidden, cell = torch.tanh(self.initial(values.mean(dim=1, keepdim=True))).chunk(2, dim=-1)
@@ -125,7 +125,7 @@ class AttentionLSTM(_Attentive):
         self.dropout = nn.Dropout(dropout)
         nn.init.normal_(self.embedding.weight, std=embedding_size**-0.5)
 
-    def begin(self, features: Tensor) -> tuple[Memory, State]:
+    def begin(self, features: Tensor) -> Begun:
         """Grid (B, N, D) -> memory (values (B, N, H), keys (B, N, A)) and the first state, with K = 1."""
         values = self.dropout(torch.relu(self.values(features)))
         hidden, cell = torch.tanh(self.initial(values.mean(dim=1, keepdim=True))).chunk(2, dim=-1)

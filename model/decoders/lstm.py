@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from model.decoders.interface import Decoder, Memory, State
+from model.decoders.interface import Begun, Decoder, Memory, State
 from model.vocabulary import PAD
 
 
@@ -40,7 +40,7 @@ class _WholeImageLSTM(Decoder):
     def _image_layers(self, feature_size: int) -> nn.Module:
         """From the image (B, D) to what enters the LSTM."""
 
-    def begin(self, features: Tensor) -> tuple[Memory, State]:
+    def begin(self, features: Tensor) -> Begun:
         """Grid (B, N, D) -> no memory, and the state (B, 1, layers, H) after the image as the first input."""
         image = self.image(features.mean(dim=1)).unsqueeze(0)
         return (), self._run(image, self._empty_state(features), captions=1)[1]
@@ -73,7 +73,7 @@ class InitInjectLSTM(_WholeImageLSTM):
             nn.Linear(feature_size, 2 * self.lstm.num_layers * self.lstm.hidden_size), nn.Tanh()
         )
 
-    def begin(self, features: Tensor) -> tuple[Memory, State]:
+    def begin(self, features: Tensor) -> Begun:
         """Grid (B, N, D) -> no memory, and the image as hidden and cell state (B, 1, layers, H)."""
         states = self.image(features.mean(dim=1)).unflatten(-1, (1, 2, self.lstm.num_layers, -1))
         hidden, cell = states.unbind(dim=2)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from model.attention import MultiHeadAttention
-from model.decoders.interface import Decoder, Memory, State
+from model.decoders.interface import Begun, Decoder, Memory, State
 from model.errors import RecipeError
 
 
@@ -47,7 +47,7 @@ class TransformerDecoder(Decoder):
         self.dropout = nn.Dropout(dropout)
         nn.init.normal_(self.embedding.weight, std=embedding_size**-0.5)
 
-    def begin(self, features: Tensor) -> tuple[Memory, State]:
+    def begin(self, features: Tensor) -> Begun:
         """Grid (B, N, D) -> keys and values of the grid for each layer (B, N, 2E); an empty state."""
         values = self.dropout(torch.relu(self.values(features)))
         memory = tuple(layer.grid.project(values) for layer in self._each_layer())
@@ -61,14 +61,14 @@ class TransformerDecoder(Decoder):
 
     def forward(self, features: Tensor, tokens: Tensor) -> Tensor:
         """Teacher forcing: grid (B, N, D), tokens (B, K, T) -> logits of each next token (B, K, T, V)."""
-        return self._logits(self._teach(features, tokens)[0])
+        return self._logits(self._teach(self.begin(features), tokens)[0])
 
-    def attend(self, features: Tensor, tokens: Tensor) -> Tensor:
+    def attend(self, begun: Begun, tokens: Tensor) -> Tensor:
         """The last layer's attention behind each next token, mean over the heads: (B, K, T, N)."""
-        return self._teach(features, tokens)[1]
+        return self._teach(begun, tokens)[1]
 
-    def _teach(self, features: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor, State]:
-        memory, state = self.begin(features)
+    def _teach(self, begun: Begun, tokens: Tensor) -> tuple[Tensor, Tensor, State]:
+        memory, state = begun
         return self._run(tokens, tuple(part.expand(-1, tokens.shape[1], -1, -1) for part in state), memory)
 
     def _each_layer(self) -> "Iterable[_Layer]":
@@ -77,8 +77,8 @@ class TransformerDecoder(Decoder):
     def _run(self, tokens: Tensor, state: State, memory: Memory) -> tuple[Tensor, Tensor, State]:
         before, new = state[0].shape[2], tokens.shape[2]
         size = self.embedding.embedding_dim
-        rows = self.embedding(tokens) * size**0.5 + _positions(before, new, size, tokens.device)
-        rows = self.dropout(rows)
+        words = self.embedding(tokens) * size**0.5
+        rows = self.dropout(words + _positions(before, new, size, tokens.device).to(words.dtype))
         # Word i of the new ones sees all before it, and itself.
         seen = torch.ones(new, before + new, dtype=torch.bool, device=tokens.device).tril(before)
         kept = []

@@ -29,7 +29,9 @@ def test_any_encoder_combines_with_any_decoder(name: str) -> None:
             )
             captioner = Captioner(encoder=encoder, decoder=decoder).eval()
             assert captioner(images, torch.ones(2, 5, 7, dtype=torch.long)).shape == (2, 5, 7, 9)
-            found = beam_search(decoder, encoder(images), beam_size=2, max_length=4, length_penalty=0.7)
+            found = beam_search(
+                decoder, decoder.begin(encoder(images)), beam_size=2, max_length=4, length_penalty=0.7
+            )
             assert [len(hypotheses) for hypotheses in found] == [2, 2]
 
 

@@ -6,10 +6,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from model.attention import AdditiveAttention, ExponentialAttention
 from model.decoders import DECODERS
 from model.decoders.attention_lstm import SoftAttentionLSTM
 from model.decoders.interface import Decoder
 from model.decoders.lstm import InitInjectLSTM, PackedLSTM, PreInjectLSTM
+from model.decoders.quick import quickened
 from model.decoders.transformer import TransformerDecoder
 from model.errors import RecipeError
 from model.search import beam_search
@@ -97,7 +99,7 @@ def test_gradients_reach_every_weight(decoder: Decoder, features: torch.Tensor, 
 def test_attention_says_which_cells_each_next_word_comes_from(
     name: str, decoder: Decoder, features: torch.Tensor, tokens: torch.Tensor
 ) -> None:
-    weights = decoder.attend(features, tokens)
+    weights = decoder.attend(decoder.begin(features), tokens)
     if name in WITHOUT_ATTENTION:
         assert weights is None
     else:
@@ -106,10 +108,34 @@ def test_attention_says_which_cells_each_next_word_comes_from(
         torch.testing.assert_close(weights.sum(-1), torch.ones(2, 3, 5))
 
 
+def test_a_quick_decoder_says_the_same(
+    decoder: Decoder, features: torch.Tensor, tokens: torch.Tensor
+) -> None:
+    with torch.inference_mode():
+        quick = quickened(decoder, torch.float32)
+        torch.testing.assert_close(quick(features, tokens), decoder(features, tokens))
+        rough = quickened(decoder, torch.bfloat16)(features.bfloat16(), tokens)
+        assert rough.dtype == torch.bfloat16
+        torch.testing.assert_close(rough.float(), decoder(features, tokens), rtol=0.05, atol=0.05)
+
+
+def test_exponentials_say_what_tanh_says_and_bear_what_no_network_learns() -> None:
+    torch.manual_seed(5)
+    trained = AdditiveAttention(value_size=4, query_size=4, attention_size=16)
+    with torch.inference_mode():
+        quick = ExponentialAttention(trained)
+        for scale in (1.0, 10.0):
+            values, query = scale * torch.randn(2, 9, 4), scale * torch.randn(2, 3, 4)
+            expected = trained(query, trained.project(values), values)
+            torch.testing.assert_close(quick(query, quick.project(values), values), expected)
+        _, weights = quick(1e6 * query, quick.project(-1e6 * values), values)
+        torch.testing.assert_close(weights.sum(-1), torch.ones(2, 3))
+
+
 def test_the_best_beam_of_a_batch_is_the_best_beam_alone(decoder: Decoder, features: torch.Tensor) -> None:
     sizes = {"beam_size": 3, "max_length": 6, "length_penalty": 0.7}
-    together = beam_search(decoder, features, **sizes)
-    alone = [beam_search(decoder, features[row : row + 1], **sizes)[0] for row in range(2)]
+    together = beam_search(decoder, decoder.begin(features), **sizes)
+    alone = [beam_search(decoder, decoder.begin(features[row : row + 1]), **sizes)[0] for row in range(2)]
     assert [[found.tokens for found in image] for image in together] == [
         [found.tokens for found in image] for image in alone
     ]

@@ -141,7 +141,9 @@ def test_attention_of_a_batch_is_that_of_teaching_each_caption(
         ids = predictor.description.vocabulary.encode(prediction.tokens, max_length=8)
         features = predictor.encode([frame(pixels, predictor.description.preprocessing)])
         with torch.inference_mode():
-            weights = predictor._decoder.attend(features, torch.tensor([[ids[:-2]]]))
+            weights = predictor._decoder.attend(
+                predictor._decoder.begin(features), torch.tensor([[ids[:-2]]])
+            )
         assert weights is not None
         scaled = 255 * weights[0, 0] / weights[0, 0].amax(dim=-1, keepdim=True)
         assert prediction.attention is not None

@@ -57,7 +57,7 @@ def search(
 ) -> list[list[Hypothesis]]:
     return beam_search(
         decoder,
-        features,
+        decoder.begin(features),
         beam_size=beam_size,
         max_length=MAX_LENGTH,
         length_penalty=penalty,
