@@ -1,4 +1,4 @@
-"""Chunks, the worker's side of a job: claim, renew, take in hand, release.
+"""Chunks, the worker's side of a job: claim, renew, take in hand, let go.
 
 `catalog.recording` ends those of caption jobs; `catalog.training_runs` builds on this for train jobs.
 A claim raises the chunk's token; every later write begins by proving it, so a worker that lost its lease
@@ -173,12 +173,6 @@ def take_in_hand(session: Session, held: Claim, item_id: int) -> None:
     """Note, to be committed before the attempt, which item a one-by-one claim tries next."""
     renew(session, held)
     session.execute(job_items(held, [item_id]).values(in_hand=True))
-
-
-def release(session: Session, held: Claim) -> None:
-    """Give an unfinished chunk back, charging nobody: an operator stopped the worker."""
-    let_go(session, held)
-    session.execute(job_items(held, [item.item_id for item in held.items]).values(in_hand=False))
 
 
 def let_go(session: Session, held: Held) -> None:

@@ -198,7 +198,7 @@ class JobMachine(RuleBasedStateMachine):
         job.end_if_complete()
 
     @precondition(lambda self: self.held)
-    @rule(data=st.data(), act=st.sampled_from(["renew", "release", "take"]))
+    @rule(data=st.data(), act=st.sampled_from(["renew", "take"]))
     def go_on(self, data: st.DataObject, act: str) -> None:
         held, place = data.draw(st.sampled_from(self.held))
         chunk = self._proved(held, place)
@@ -206,8 +206,6 @@ class JobMachine(RuleBasedStateMachine):
             with self.database.writing() as session:
                 if act == "renew":
                     chunks.renew(session, held)
-                elif act == "release":
-                    chunks.release(session, held)
                 elif held.items:
                     chunks.take_in_hand(session, held, held.items[0].item_id)
         except StaleToken:
@@ -217,15 +215,25 @@ class JobMachine(RuleBasedStateMachine):
             assert act == "take"
             assert not held.items
             return
-        items = self.jobs[held.job_id].items
-        if act == "release":
-            chunk.state, chunk.holder, chunk.lapsed = "waiting", None, False
-            for item in held.items:
-                items[item.item_id].in_hand = False
-        else:
-            chunk.lapsed = chunk.lapsed and act == "take" and not held.items
-            if act == "take" and held.items:
-                items[held.items[0].item_id].in_hand = True
+        chunk.lapsed = chunk.lapsed and act == "take" and not held.items
+        if act == "take" and held.items:
+            self.jobs[held.job_id].items[held.items[0].item_id].in_hand = True
+
+    @rule(number=st.integers(0, WORKERS - 1))
+    def give_back(self, number: int) -> None:
+        with self.database.writing() as session:
+            workers.release_all(session, self.worker_ids[number])
+        for job in self.jobs.values():
+            for chunk in job.chunks:
+                if chunk.state == "claimed" and chunk.holder == number:
+                    chunk.state, chunk.holder, chunk.lapsed, chunk.token = (
+                        "waiting",
+                        None,
+                        False,
+                        chunk.token + 1,
+                    )
+                    for one in chunk.items:
+                        job.items[one].in_hand = False
 
     @rule(number=st.integers(0, WORKERS - 1))
     def die(self, number: int) -> None:

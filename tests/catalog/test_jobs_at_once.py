@@ -86,7 +86,7 @@ class Crowd:
             if luck < 0.05:
                 recording.fail_job(session, held, "the checkpoint is gone")
             elif luck < 0.15:
-                chunks.release(session, held)
+                workers.release_all(session, worker_id)
             elif luck < 0.25:
                 workers.end_leases(session, worker_id)
             elif luck < 0.3:

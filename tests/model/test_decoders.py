@@ -192,7 +192,9 @@ def test_pre_inject_decodes_greedily_as_its_text_does(features: torch.Tensor) ->
             token = decoder.output(hiddens.squeeze(0)).argmax(1)
             said.append(int(token))
         # The last step may only end: it is not a word.
-        found = beam_search(decoder, features[:1], beam_size=1, max_length=5, length_penalty=0.0)
+        found = beam_search(
+            decoder, decoder.begin(features[:1]), beam_size=1, max_length=5, length_penalty=0.0
+        )
     assert list(found[0][0].tokens) == said
 
 

@@ -80,7 +80,8 @@ def test_its_decoder_is_small_beside_its_encoder(predictor: Predictor, packaged:
     captioner, described = load_checkpoint(starter_folder())
     features = predictor.encode([frame(pixels, described.preprocessing) for pixels in packaged])
     with FlopCounterMode(display=False) as counter:
-        beam_search(captioner.decoder.eval(), features, beam_size=3, max_length=20, length_penalty=0.7)
+        decoder = captioner.decoder.eval()
+        beam_search(decoder, decoder.begin(features), beam_size=3, max_length=20, length_penalty=0.7)
     assert 0.01e9 < counter.get_total_flops() / 2 / len(packaged) < 0.12e9
 
 
