@@ -99,7 +99,7 @@ class Retrained:
     trained_on: dict[str, Any]
 
 
-class Loop(Installation):
+class LoopInstallation(Installation):
     """The installation in which the loop is closed."""
 
     def holds(self, collection: str) -> bool:
@@ -171,7 +171,7 @@ class Loop(Installation):
 class Loop:
     """The whole experiment in one installation."""
 
-    installation: Loop
+    installation: LoopInstallation
     source: Path
     captions: Captions
     parts: Parts
@@ -345,7 +345,7 @@ def main() -> None:
     captions = read_captions(asked.data)
     parts = parted(asked.data, captions)
     asked.home.mkdir(parents=True, exist_ok=True)
-    installation = Loop(asked.home.resolve())
+    installation = LoopInstallation(asked.home.resolve())
     if asked.weights:
         offer_weights(asked.weights, asked.home.resolve() / "torch")
     loop = Loop(installation, asked.data, captions, parts, asked.home.resolve() / "photos")

@@ -66,12 +66,14 @@ class Installation:
             return jobs.get(session, job_id, viewer=None)
 
     def finish(self, job_id: int) -> None:
-        """Wait for the end of a job. Raises RuntimeError for one that takes too long, or did not caption all."""
+        """Wait for the end of a job. Raises RuntimeError where one takes too long or a photo failed."""
         deadline = time.monotonic() + JOB_ENDS_WITHIN
         while (job := self.job(job_id)).state in jobs.UNFINISHED and time.monotonic() < deadline:
             time.sleep(LOOK)
         if job.state is not JobState.DONE or job.failed:
-            raise RuntimeError(f"job {job_id} is {job.state}, {job.done} of {job.total} photos captioned: {job.error}")
+            raise RuntimeError(
+                f"job {job_id} is {job.state}, {job.done} of {job.total} photos captioned: {job.error}"
+            )
 
     @contextmanager
     def web(self) -> Iterator[int]:
