@@ -250,13 +250,14 @@ def test_soft_attention_has_the_shapes_of_its_text() -> None:
     )
     maps = torch.rand(2, 2048, 14, 14)
     features = maps.flatten(2).transpose(1, 2)
-    (values, keys), _ = decoder.begin(features)
+    begun = decoder.begin(features)
+    values, keys = begun[0]
     assert values.shape == (2, 196, 32)  # (batch, 196, embed_size)
     assert keys.shape == (2, 196, 16)
     convolved = F.conv2d(maps, decoder.reduce.weight[:, :, None, None], decoder.reduce.bias)
     torch.testing.assert_close(values, convolved.flatten(2).transpose(1, 2), atol=1e-4, rtol=1e-4)
     assert decoder.cell.input_size == 32 + 32  # context and word embedding
-    assert decoder.attend(features, torch.ones(2, 1, 3, dtype=torch.long)).shape == (2, 1, 3, 196)
+    assert decoder.attend(begun, torch.ones(2, 1, 3, dtype=torch.long)).shape == (2, 1, 3, 196)
 
 
 def test_a_transformer_keeps_what_the_words_before_said(features: torch.Tensor) -> None:

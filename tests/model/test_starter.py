@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage
+import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from model.checkpoint import file_sha256, load_checkpoint
@@ -79,8 +80,8 @@ def test_its_decoder_is_small_beside_its_encoder(predictor: Predictor, packaged:
     """With 3 beams, at most 0.12 G multiply-adds a photo; the encoder takes 0.3 G."""
     captioner, described = load_checkpoint(starter_folder())
     features = predictor.encode([frame(pixels, described.preprocessing) for pixels in packaged])
-    with FlopCounterMode(display=False) as counter:
-        decoder = captioner.decoder.eval()
+    decoder = captioner.decoder.eval()
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
         beam_search(decoder, decoder.begin(features), beam_size=3, max_length=20, length_penalty=0.7)
     assert 0.01e9 < counter.get_total_flops() / 2 / len(packaged) < 0.12e9
 
