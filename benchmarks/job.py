@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from sqlalchemy import text
+
 from benchmarks import interleaved
 from benchmarks.captioning import caption_files
 from benchmarks.installation import Installation
@@ -27,6 +29,7 @@ def measure(photos: Sequence[Path], *, device: str, repeats: int) -> list[Row]:
         names = [FIRST, *(f"Photos {number}" for number in range(repeats + 1))]
         for name in names:
             installation.run("import", name, folder)
+        imported = _bytes(installation)
         waiting = iter(names)
         with installation.worker(device):
             _run(installation, next(waiting))
@@ -35,6 +38,7 @@ def measure(photos: Sequence[Path], *, device: str, repeats: int) -> list[Row]:
                 "job": lambda: _run(installation, next(waiting)),
             }
             taken = interleaved.seconds(contestants, repeats=repeats)
+        grown = (_bytes(installation) - imported) / len(names) / len(photos)
         installation.database.close()
     return [
         Row.of(
@@ -44,7 +48,13 @@ def measure(photos: Sequence[Path], *, device: str, repeats: int) -> list[Row]:
             "job",
             photos=len(photos),
             at_least=0.9,
-        )
+        ),
+        Row(
+            name="what a captioned photo adds to an SQLite database, KiB",
+            ratio=round(grown / 1024, 2),
+            medians={"captions": len(names) * len(photos)},
+            unit="written",
+        ),
     ]
 
 
@@ -53,6 +63,16 @@ def _folder(photos: Sequence[Path], folder: Path) -> Path:
     for number, photo in enumerate(photos):
         shutil.copyfile(photo, folder / f"{number:07}.jpg")
     return folder
+
+
+def _bytes(installation: Installation) -> int:
+    """How large the database is, less what it has free."""
+    used = text(
+        "SELECT (page_count - freelist_count) * page_size"
+        " FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
+    )
+    with installation.database.reading() as session:
+        return int(session.scalar(used) or 0)
 
 
 def _run(installation: Installation, collection: str) -> None:

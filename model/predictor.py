@@ -47,12 +47,13 @@ class Predictor:
         self.beam_size = beam_size or description.recipe.search.beam_size
         if not 1 <= self.beam_size <= MAX_BEAM_SIZE:
             raise ModelError(f"beam size {self.beam_size} is out of range; choose 1 to {MAX_BEAM_SIZE}")
-        quick = precision == "auto" and device.type == "cpu"
-        fast = quick and can_compute_fast(device)
+        fast = precision == "auto" and can_compute_fast(device)
         self._dtype = torch.bfloat16 if fast else torch.float32
         encoder = fused(captioner.encoder, self._dtype) if fast else for_inference(captioner.encoder)
         self._encoder: nn.Module = encoder.to(device)
-        decoder = quickened(captioner.decoder, self._dtype) if quick else captioner.decoder
+        decoder = captioner.decoder
+        if device.type == "cpu":
+            decoder = quickened(decoder, self._dtype)
         self._decoder = decoder.to(device).eval().requires_grad_(False)
         self.device = device
 

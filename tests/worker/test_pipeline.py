@@ -180,6 +180,7 @@ def test_what_nobody_foresaw_in_a_lane_goes_into_the_log_of_its_job(
     with pytest.raises(RuntimeError):
         captioning.drain(runtime)
     with runtime.database.reading() as session:
-        event = session.scalars(select(JobEvent).where(JobEvent.action == "broke")).one()
-    assert "the network is broken" in event.text
+        events = session.scalars(select(JobEvent).where(JobEvent.action == "broke")).all()
+    assert events
+    assert all("the network is broken" in event.text for event in events)
     assert ChunkState.CLAIMED in states(runtime), "its next process goes item by item"
