@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from benchmarks.record import Record
     from benchmarks.rows import Row
 
-NAMES = ("captioning", "job", "equality", "transformers", "memory", "training", "start")
+NAMES = ("captioning", "job", "equality", "transformers", "memory", "training", "review", "start")
 
 
 @click.command()
@@ -30,7 +30,11 @@ NAMES = ("captioning", "job", "equality", "transformers", "memory", "training", 
 )
 @click.option("--count", type=click.IntRange(64), default=512, show_default=True, help="Photos to take.")
 @click.option(
-    "--many", type=click.IntRange(2000), default=10_000, show_default=True, help="Files for memory."
+    "--many",
+    type=click.IntRange(2000),
+    default=10_000,
+    show_default=True,
+    help="Files for memory and review.",
 )
 @click.option("--repeats", type=click.IntRange(1), default=5, show_default=True)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
@@ -95,7 +99,7 @@ def _measure_all(
 
 
 def _measure(name: str, photos: Sequence[Path], many: int, repeats: int, device: str) -> list["Row"]:
-    from benchmarks import captioning, equality, hugging_face, job, memory, start, training
+    from benchmarks import captioning, equality, hugging_face, job, memory, review, start, training
 
     match name:
         case "captioning":
@@ -110,6 +114,8 @@ def _measure(name: str, photos: Sequence[Path], many: int, repeats: int, device:
             return memory.measure(photos, many=many, device=device)
         case "training":
             return training.measure(device=device, repeats=repeats)
+        case "review":
+            return review.measure(photos, many=many)
         case _:
             return start.measure(repeats=repeats)
 

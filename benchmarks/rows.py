@@ -68,7 +68,7 @@ class Row:
     @property
     def is_ratio(self) -> bool:
         """Whether it says something on other machines of the kind; seconds do not."""
-        return self.unit != "seconds"
+        return self.unit not in ("seconds", "milliseconds")
 
     @property
     def met(self) -> bool | None:

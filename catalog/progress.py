@@ -106,7 +106,7 @@ def of_collection(
 
 
 def of_reviewer(session: Session, collection: Collection, user: User) -> Mine:
-    """What the reviewer did today and how fast it goes, in two statements that review pages can afford."""
+    """What the reviewer did today and how fast it goes, in two statements."""
     own = select(HistoryEntry).where(HistoryEntry.user_id == user.id).order_by(HistoryEntry.id.desc())
     latest = aliased(HistoryEntry, own.limit(MOST_A_DAY).subquery())
     decided = _decided(_each_of(collection, latest), latest)

@@ -45,12 +45,22 @@ def review(item_id: int) -> ResponseReturnValue:
         draft=captions.draft_of(session, item, viewer()),
         history=history.of_item(session, item.id, after=request.args.get("history", type=int)),
         summary=collections.summary(session, item.collection),
-        assigned=assignment.assigned(session, item),
-        mine=progress.of_reviewer(session, item.collection, viewer()),
         filter=wanted,
         chips=chips(wanted),
         keys=keys_of(viewer()),
         **shown,
+    )
+
+
+@blueprint.get("/items/<int:item_id>/mine")
+def mine(item_id: int) -> ResponseReturnValue:
+    """What the panel of the review page shows once somebody opens it: the viewer's progress, the assignee."""
+    session, item = current_session(), asked_for(item_id)
+    return render_template(
+        "mine.html",
+        item=item,
+        mine=progress.of_reviewer(session, item.collection, viewer()),
+        assigned=assignment.assigned(session, item),
     )
 
 

@@ -10,7 +10,7 @@ import torch
 from click.testing import CliRunner
 from defusedxml import ElementTree
 
-from benchmarks import catalog_scale, closed_loop, commands, equality, hugging_face, interleaved
+from benchmarks import catalog_scale, closed_loop, commands, equality, hugging_face, interleaved, review
 from benchmarks.closed_loop_photos import (
     EVALUATED,
     HELD_BACK,
@@ -24,6 +24,7 @@ from benchmarks.photos import draw_photos
 from benchmarks.plain_path import PlainPath, unfolded
 from benchmarks.record import Record
 from benchmarks.rows import Row
+from catalog.schema import Job, JobState
 from model.checkpoint import load_checkpoint
 from model.description import starter_folder
 from model.encoder import fold_batch_norms
@@ -224,3 +225,29 @@ def _small_blip(name: str) -> hugging_face.Network:
     )
     processor = BlipImageProcessor(size={"height": 32, "width": 32})
     return hugging_face.Network(name, BlipForConditionalGeneration(config), processor)
+
+
+def test_four_reviewers_are_measured_while_a_job_captions(tmp_path: Path) -> None:
+    photos = draw_photos(tmp_path, 8, width=64, height=48)
+    (row,) = review.measure(photos, many=384, answers=1, looks=(0.0, 0.0), ahead=12)
+    assert row.medians["answers"] == 4
+    assert 0 < row.medians["p50"] <= row.medians["p95"] <= row.medians["worst"]
+    assert row.medians["p95"] >= row.medians["page, p95"] > 0
+    assert row.ratio == row.medians["p95"]
+
+
+def test_reviewers_who_had_no_job_beside_them_are_not_counted() -> None:
+    review.require_running(Job(state=JobState.RUNNING, done=1, total=3))
+    with pytest.raises(RuntimeError, match="done, with 3 of 3 photos captioned; take more photos"):
+        review.require_running(Job(state=JobState.DONE, done=3, total=3))
+
+
+def test_the_answer_that_nineteen_of_twenty_do_not_exceed_is_told() -> None:
+    taken = [(0.0, 0.0, number / 1000, 0.0) for number in range(1, 41)]
+    row = review.row(taken, captioned=7)
+    assert (row.medians["p50"], row.ratio, row.medians["worst"]) == (20.0, 38.0, 40.0)
+    assert row.medians["page, p95"] == 38.0
+    assert row.medians["decision, p95"] == 0.0
+    assert row.medians["photos captioned meanwhile"] == 7
+    assert row.met
+    assert not row.is_ratio

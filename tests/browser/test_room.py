@@ -527,6 +527,23 @@ def test_back_right_after_accepting_shows_what_was_accepted(
     expect(_box(page)).to_have_value("The model's words for 000.jpg. Mine.")
 
 
+def test_my_progress_comes_when_its_panel_is_opened_and_stays_open(
+    page: Page, new_queue: Callable[..., int]
+) -> None:
+    _review(page, new_queue(3))
+    panel = page.locator("details.mine")
+    expect(panel.get_by_label("Assigned to")).to_have_count(0)
+    panel.get_by_text("My progress").click()
+    expect(panel).to_contain_text("0 decisions of yours today")
+    page.wait_for_timeout(UNREAD)
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("[data-review]")).to_have_attribute("data-path", "001.jpg")
+    expect(panel).to_contain_text("of yours today")
+    panel.get_by_label("Assigned to").fill(NAME)
+    page.keyboard.press("Enter")
+    expect(panel.get_by_text(f"It is {NAME}’s now.")).to_be_visible()
+
+
 def test_skipped_photos_come_back_at_the_end(page: Page, new_queue: Callable[..., int]) -> None:
     _review(page, new_queue(3))
     article = page.locator("[data-review]")

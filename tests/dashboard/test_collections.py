@@ -115,6 +115,7 @@ def test_another_users_collection_and_all_in_it_is_not_found(
         f"/items/{item}",
         f"/items/{item}/picture",
         f"/items/{item}/original",
+        f"/items/{item}/mine",
         f"/jobs/{job}",
     ]
     calls = [

@@ -96,6 +96,7 @@ ADDRESSES = [
     "/items/5?state=pending",
     "/items/5?q=boat",
     "/items/1?history=5",
+    "/items/5/mine",
     "/jobs",
     "/jobs?after=5",
     "/jobs/1",

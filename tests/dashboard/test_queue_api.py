@@ -137,6 +137,7 @@ def test_progress_is_told_to_the_page_and_to_programs(
     assert [one["name"] for one in told["reviewers"]] == ["ada", "bob"]
     mine = member.call("GET", f"/collections/{collection}/progress/mine").json
     assert mine == {"today": 1, "speed": {"median_seconds": None, "photos_an_hour": None}}
+    assert "1 decision of yours today" in member.get(f"/items/{ids[1]}/mine").text
     page = member.get(f"/collections/{collection}/progress").text
     assert "bob <small" in page
     assert "ada" not in page
