@@ -96,7 +96,8 @@ class Record:
 def of_machine(machine: Mapping[str, Any]) -> str:
     """What of a machine decides whether ratios can be compared."""
     precision = "fast bfloat16" if machine.get("fast_bfloat16") else "float32"
-    return f"{machine.get('device')}, {machine.get('threads')} threads, {precision}"
+    threads = machine.get("threads")
+    return f"{machine.get('device')}, {threads} thread{'' if threads == 1 else 's'}, {precision}"
 
 
 def _worse(measured: Row, recorded: Row) -> float:
