@@ -10,7 +10,7 @@ import torch
 from click.testing import CliRunner
 from defusedxml import ElementTree
 
-from benchmarks import catalog_scale, closed_loop, commands, equality, hugging_face, interleaved, review
+from benchmarks import catalog_scale, closed_loop, commands, equality, hugging_face, interleaved, job, review
 from benchmarks.closed_loop_photos import (
     EVALUATED,
     HELD_BACK,
@@ -227,9 +227,17 @@ def _small_blip(name: str) -> hugging_face.Network:
     return hugging_face.Network(name, BlipForConditionalGeneration(config), processor)
 
 
+def test_a_job_is_measured_beside_the_command(tmp_path: Path) -> None:
+    ratio, size = job.measure(draw_photos(tmp_path, 64, width=64, height=48), device="cpu", repeats=1)
+    assert 0 < ratio.medians["job"] < 10 * ratio.medians["command"]
+    assert ratio.ratio == pytest.approx(ratio.medians["job"] / ratio.medians["command"], rel=0.05)
+    assert 0.5 < size.ratio < 20
+    assert size.medians["captions"] == 3 * 64
+
+
 def test_four_reviewers_are_measured_while_a_job_captions(tmp_path: Path) -> None:
     photos = draw_photos(tmp_path, 8, width=64, height=48)
-    (row,) = review.measure(photos, many=384, answers=1, looks=(0.0, 0.0), ahead=12)
+    (row,) = review.measure(photos, many=1200, answers=1, looks=(0.0, 0.0), ahead=12)
     assert row.medians["answers"] == 4
     assert 0 < row.medians["p50"] <= row.medians["p95"] <= row.medians["worst"]
     assert row.medians["p95"] >= row.medians["page, p95"] > 0
