@@ -43,8 +43,8 @@ class Installation:
 
     @contextmanager
     def worker(self, device: str = "auto") -> Iterator[None]:
-        """A worker that captions while the block runs."""
-        with self._process("worker", "--queue", "caption", "--device", device, "--log-level", "WARNING"):
+        """A worker that captions and trains while the block runs."""
+        with self._process("worker", "--device", device, "--log-level", "WARNING"):
             yield
 
     def start_job(self, collection: str) -> int:
