@@ -9,9 +9,11 @@ from sqlalchemy import select
 
 from catalog import collections, item_lists
 from catalog.schema import Caption, CaptionDetail, Collection
+from model.description import log_odds, read_description, starter_folder
 from tests.serving import Server
 
 CAPTIONED_WITHIN = 120_000  # milliseconds; the first job loads the network
+DOUBTED = 0.1  # the probability of the second word
 # How many colours the canvas over the photo has.
 COLOURS = """(canvas) => {
   const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
@@ -38,8 +40,15 @@ def item(page: Page, server: Server, photo: Callable[..., Path], tmp_path: Path)
         caption = select(Caption.id).where(Caption.item_id == item_id)
         detail = session.get_one(CaptionDetail, session.scalars(caption).one())
         assert len(detail.tokens) >= 5
-        detail.token_probabilities = [0.99, 0.1, 0.99, 0.2, *[0.99] * (len(detail.tokens) - 4)]
+        detail.token_probabilities = [0.99, DOUBTED, 0.99, 0.2, *[0.99] * (len(detail.tokens) - 4)]
     return f"/items/{item_id}"
+
+
+def sure_of(probability: float) -> str:
+    """What the page says of a word to which the network gave this probability."""
+    calibration = read_description(starter_folder()).word_calibration
+    assert calibration
+    return f"{100 * calibration.confidence(log_odds(probability)):.0f} % sure"
 
 
 def words_of(page: Page) -> Locator:
@@ -64,7 +73,7 @@ def test_words_are_tinted_by_confidence_and_the_doubtful_marked_by_more_than_col
     assert words.nth(1).evaluate(background) != words.nth(3).evaluate(background)
     expect(page.locator(".word.doubtful")).to_have_count(2)
     assert [words.nth(n).evaluate(line) for n in (0, 1, 3)] == ["none", "underline", "underline"]
-    expect(words.nth(1)).to_have_accessible_name(f"{said[1]}, 35 % sure, doubtful")
+    expect(words.nth(1)).to_have_accessible_name(f"{said[1]}, {sure_of(DOUBTED)}, doubtful")
 
 
 def test_only_words_that_are_still_the_networks_are_tinted(page: Page, item: str) -> None:
@@ -93,10 +102,10 @@ def test_another_word_arrives_from_the_worker_and_ctrl_z_takes_it_back(page: Pag
     page.keyboard.press("2")
     expect(words.nth(1)).to_have_text(new)
     assert box_of(page).input_value() == text.replace(f" {old} ", f" {new} ", 1)
-    expect(words.nth(1)).not_to_have_attribute("title", "35 % sure")
+    expect(words.nth(1)).not_to_have_attribute("title", sure_of(DOUBTED))
     box_of(page).press("Control+z")
     expect(box_of(page)).to_have_value(text)
-    expect(words.nth(1)).to_have_accessible_name(f"{old}, 35 % sure, doubtful")
+    expect(words.nth(1)).to_have_accessible_name(f"{old}, {sure_of(DOUBTED)}, doubtful")
 
 
 def test_escape_closes_the_other_words_and_the_arrows_choose(page: Page, item: str) -> None:
@@ -137,11 +146,11 @@ def test_the_rest_is_written_anew_behind_the_chosen_word_as_it_was_edited(page: 
 
 
 def test_an_answer_that_comes_after_the_text_was_changed_is_dropped(page: Page, item: str) -> None:
+    told = {"state": "waiting", "waiting_for_a_worker": True, "answer": None}
+    page.route("**/api/v1/redecodings/*", lambda route: route.fulfill(json=told))
     page.goto(item)
     words = words_of(page)
     expect(words.first).to_be_visible()
-    told = {"state": "waiting", "waiting_for_a_worker": True, "answer": None}
-    page.route("**/api/v1/redecodings/*", lambda route: route.fulfill(json=told))
     words.nth(1).click()
     expect(page.locator("[data-words-said]")).to_contain_text("Waiting for a worker")
     box_of(page).fill("A red kite")

@@ -132,7 +132,6 @@ def test_a_large_file_travels_in_pieces_and_outlives_the_server(
 def test_a_drop_goes_on_after_the_page_was_closed(
     page: Page, photo: Callable[..., Path], tmp_path: Path
 ) -> None:
-    new_collection(page, "Again")
     files = [photo(tmp_path / f"{number}.jpg", number) for number in range(6)]
     sent: list[str] = []
 
@@ -144,6 +143,7 @@ def test_a_drop_goes_on_after_the_page_was_closed(
 
     page.on("dialog", lambda dialog: dialog.accept())
     page.route("**/api/v1/uploads/*", let_two_through)
+    new_collection(page, "Again")
     upload(page, files)
     expect(page.get_by_role("status")).to_contain_text("2 of 6 files uploaded")
     page.reload()
@@ -164,7 +164,6 @@ def test_a_drop_goes_on_after_the_page_was_closed(
 def test_a_file_that_cannot_be_sent_keeps_nobody_waiting(
     page: Page, photo: Callable[..., Path], tmp_path: Path, complaints: list[str]
 ) -> None:
-    new_collection(page, "Stubborn")
     refused: list[str] = []
 
     def refuse_one(route: Route) -> None:
@@ -175,6 +174,7 @@ def test_a_file_that_cannot_be_sent_keeps_nobody_waiting(
             route.continue_()
 
     page.route("**/api/v1/uploads/*", refuse_one)
+    new_collection(page, "Stubborn")
     upload(page, [photo(tmp_path / f"{number}.jpg", number) for number in range(3)])
     expect(page.get_by_role("status")).to_contain_text("2 of 2 files are in the collection")
     expect(page.get_by_role("row", name="No tea.")).to_be_visible()

@@ -279,8 +279,6 @@ def test_decisions_wait_for_a_server_that_is_away(
 def test_a_decision_whose_answer_was_lost_is_not_done_twice(
     page: Page, server: Server, new_queue: Callable[..., int], complaints: list[str]
 ) -> None:
-    collection_id = new_queue(3)
-    _review(page, collection_id)
     lost = []
 
     def lose(route: Route) -> None:
@@ -291,6 +289,8 @@ def test_a_decision_whose_answer_was_lost_is_not_done_twice(
             route.continue_()
 
     page.route("**/api/v1/captions/*", lose)
+    collection_id = new_queue(3)
+    _review(page, collection_id)
     page.keyboard.insert_text(" Once.")
     page.keyboard.press("Control+Enter")
     expect(page.locator("[data-review]")).to_have_attribute("data-path", "001.jpg")
@@ -312,8 +312,8 @@ def test_a_caption_whose_answer_a_closed_tab_did_not_hear_is_not_written_twice(
     collection_id = new_queue(1)
     with server.database.reading() as session:
         item_id = session.scalars(_of(collection_id)).one().id
-    page.goto(f"/items/{item_id}")
     page.route("**/captions", lambda route: None)  # it is on its way for ever
+    page.goto(f"/items/{item_id}")
     page.get_by_text("Write another caption").click()
     page.get_by_label("New caption").fill("Written once.")
     page.get_by_role("button", name="Save to review").click()
@@ -394,8 +394,8 @@ def test_what_is_decided_while_the_photo_is_drawn_anew_keeps_its_place(
 ) -> None:
     _review(page, new_queue(2, ["A red kite.", "Two kites.", "A kite above a harbour."]))
     boxes = page.get_by_label("Caption", exact=True)
-    page.wait_for_timeout(UNREAD)
     drawn, decided = _held(page, page.url), _held(page, re.compile("/api/v1/captions/"))
+    page.wait_for_timeout(UNREAD)
     page.keyboard.press("Control+Enter")
     expect(boxes.nth(1)).to_be_focused()
     _wait_until(lambda: bool(page.wait_for_timeout(20)) or bool(decided), "sent")
@@ -513,13 +513,12 @@ def test_drafts_of_two_captions_of_one_photo_are_both_kept(page: Page, new_queue
 def test_back_right_after_accepting_shows_what_was_accepted(
     page: Page, new_queue: Callable[..., int]
 ) -> None:
-    _review(page, new_queue(3))
-
     def dawdle(route: Route) -> None:
         time.sleep(0.5)
         route.continue_()
 
     page.route("**/api/v1/captions/*", dawdle)
+    _review(page, new_queue(3))
     page.keyboard.insert_text(" Mine.")
     page.keyboard.press("Control+Enter")
     expect(page.locator("[data-review]")).to_have_attribute("data-path", "001.jpg")

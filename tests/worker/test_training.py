@@ -27,7 +27,7 @@ from catalog import (
 )
 from catalog.blobs import open_blobs
 from catalog.database import Database
-from catalog.errors import Conflict, StaleToken
+from catalog.errors import Conflict, StaleToken, StorageFull
 from catalog.ingest import remove_blobs
 from catalog.schema import (
     Caption,
@@ -482,8 +482,6 @@ def test_a_worker_bounds_the_features_that_its_home_keeps(
 def test_a_full_store_fails_the_job_and_publishes_nothing(
     runtime: Runtime, base: Path, unmeasured: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from catalog.errors import StorageFull
-
     dataset_id, base_id = corrected(runtime, base)
     job_id = start(runtime.database, dataset_id, base_id, replay=0.0)
 
@@ -504,8 +502,14 @@ def test_a_full_store_fails_the_job_and_publishes_nothing(
 
 
 def test_a_disk_that_fills_while_training_fails_the_job_in_plain_words(
-    runtime: Runtime, base: Path, unmeasured: list[dict[str, Any]], small_disk: Path
+    runtime: Runtime,
+    base: Path,
+    unmeasured: list[dict[str, Any]],
+    small_disk: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # That copy needs room, too, and either may be the first for which there is none.
+    monkeypatch.setattr(training_files, "save", lambda blobs, folder: None)
     dataset_id, base_id = corrected(runtime, base)
     (runtime.settings.home / "training").symlink_to(small_disk)
     job_id = start(runtime.database, dataset_id, base_id, replay=0.0)
@@ -592,6 +596,15 @@ def test_saved_files_go_on_elsewhere_and_equal_files_are_equal_bytes(
     training_files.restore(runtime.blobs, first, tmp_path / "other")
     names = {str(path.relative_to(tmp_path / "other")) for path in (tmp_path / "other").rglob("*.*")}
     assert names == {"photos.jsonl", "output/training/state.safetensors", "output/training/log.jsonl"}
+
+
+def test_saving_where_no_room_is_left_says_so_and_leaves_nothing(runtime: Runtime, small_disk: Path) -> None:
+    (small_disk / "output" / "training").mkdir(parents=True)
+    state = small_disk / training_files.STATE
+    state.write_bytes(bytes(3 << 19))
+    with pytest.raises(StorageFull, match=f"the disk that holds '{small_disk}' is full"):
+        training_files.save(runtime.blobs, small_disk)
+    assert [path for path in small_disk.rglob("*") if path.is_file()] == [state]
 
 
 def test_saved_files_that_come_too_late_or_are_gone_are_kept_by_nothing(runtime: Runtime, base: Path) -> None:
