@@ -148,11 +148,12 @@ def _write_captions(session: Session, held: Claim, written: Sequence[Written]) -
         return
     made = {"job_id": held.job_id, "checkpoint_id": held.checkpoint_id, "origin": Origin.MODEL}
     rows = [{"item_id": one.item_id, "text": one.text, **made} for one in written]
-    inserted = insert(Caption).returning(Caption.id, sort_by_parameter_order=True)
-    caption_ids = session.scalars(inserted, rows).all()
+    # By item, not in the order of the rows: for that, SQLite would be asked row by row.
+    inserted = insert(Caption).returning(Caption.item_id, Caption.id)
+    caption_ids = dict(session.execute(inserted, rows).all())
     details = [
         {
-            "caption_id": caption_id,
+            "caption_id": caption_ids[one.item_id],
             "model_text": one.text,
             "score": one.score,
             "confidence": one.confidence,
@@ -161,13 +162,13 @@ def _write_captions(session: Session, held: Claim, written: Sequence[Written]) -
             "alternatives": list(one.alternatives),
             "attention": one.attention,
         }
-        for caption_id, one in zip(caption_ids, written, strict=True)
+        for one in written
     ]
     session.execute(insert(CaptionDetail), details)
     entries = [
         {
             "item_id": one.item_id,
-            "caption_id": caption_id,
+            "caption_id": caption_ids[one.item_id],
             "action": "captioned",
             "job_id": held.job_id,
             "version": 1,
@@ -175,7 +176,7 @@ def _write_captions(session: Session, held: Claim, written: Sequence[Written]) -
             "state_after": CaptionState.CANDIDATE,
             "origin_after": Origin.MODEL,
         }
-        for caption_id, one in zip(caption_ids, written, strict=True)
+        for one in written
     ]
     session.execute(insert(HistoryEntry), entries)
     refresh_review_state(session, [one.item_id for one in written])
