@@ -32,7 +32,7 @@ NAMES = ("captioning", "job", "equality", "transformers", "memory", "training", 
 @click.option(
     "--many",
     type=click.IntRange(2000),
-    default=10_000,
+    default=20_000,
     show_default=True,
     help="Files for memory and review.",
 )

@@ -4,17 +4,15 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
+from benchmarks.captioning import BATCH_SIZE
 from benchmarks.plain_path import PlainPath
 from benchmarks.rows import Row
 from model.description import starter_folder
 from model.images import decode_ahead
-from model.lanes import MOST, in_lanes
+from model.lanes import in_lanes, lane_count
 from model.predictor import Predictor
-
-BATCH_SIZE = 32
 
 
 def measure(photos: Sequence[Path], *, checkpoint: Path | None = None) -> list[Row]:
@@ -45,8 +43,7 @@ def fast_tokens(predictor: Predictor, photos: Sequence[Path]) -> Iterator[tuple[
     vocabulary = predictor.description.vocabulary
     decoded = map(_whole, decode_ahead(photos, predictor.description.preprocessing))
     batches = iter(lambda: list(islice(decoded, BATCH_SIZE)), [])
-    lanes = min(torch.get_num_threads(), MOST)
-    for predictions in in_lanes(predictor.predict_framed, batches, lanes=lanes):
+    for predictions in in_lanes(predictor.predict_framed, batches, lanes=lane_count("cpu")):
         for prediction in predictions:
             yield tuple(vocabulary.encode(prediction.tokens, max_length=len(prediction.tokens))[1:-1])
 

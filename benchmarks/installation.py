@@ -19,7 +19,7 @@ from dashboard.installation import wait_until_it_answers
 
 ENDS_WITHIN = 60.0  # seconds
 JOB_ENDS_WITHIN = 1800.0  # seconds
-LOOK = 0.02  # seconds between two looks at a job
+LOOK = 0.1  # seconds between two looks at a job, each of which takes a core for some milliseconds
 
 
 class Installation:

@@ -1,5 +1,7 @@
 """Captioning as textbooks have it, which the fast path must equal: one photo at a time, nothing folded."""
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,6 +15,7 @@ from model.checkpoint import load_checkpoint
 from model.decoders.interface import Decoder
 from model.description import Description, Preprocessing
 from model.encoder import GridEncoder, backbone, to_grid
+from model.expected_words import ExpectedWords, captions_to_find
 from model.images import read_framed
 from model.vocabulary import END, PAD, START, UNK
 
@@ -26,6 +29,7 @@ class PlainPath:
     network: nn.Module
     pool: nn.Module
     decoder: Decoder
+    expected_words: ExpectedWords | None
     description: Description
 
     @classmethod
@@ -37,30 +41,46 @@ class PlainPath:
             network=unfolded(captioner.encoder, description.recipe.encoder.name),
             pool=captioner.encoder.pool,
             decoder=captioner.decoder,
+            expected_words=captioner.expected_words,
             description=description,
         )
 
     @torch.inference_mode()
     def caption(self, photo: Path) -> tuple[tuple[int, ...], float]:
         """The best caption of one photo as token ids, without `<start>` and `<end>`, and its score."""
-        found = self.description.recipe.search
-        return search(
+        found, grid = self.description.recipe.search, self.grid(photo)
+        captions = search(
             self.decoder,
-            self.grid(photo),
+            grid,
             beam_size=found.beam_size,
+            count=captions_to_find(found.beam_size, self.expected_words),
             max_length=found.max_length,
             length_penalty=found.length_penalty,
         )
+        ranked = [(tokens, score - self._surprise(grid, tokens)) for tokens, score in captions]
+        return max(ranked, key=lambda caption: caption[1])
 
     @torch.inference_mode()
     def score(self, photo: Path, tokens: Sequence[int]) -> float:
-        """What the plain path thinks of a caption of a photo, as `search` counts it."""
+        """What the plain path thinks of a caption of a photo."""
         grid = self.grid(photo)
         total = sum(
             float(_next_log_probs(self.decoder, grid, [list(tokens[:length])])[0, token])
             for length, token in enumerate([*tokens, END])
         )
-        return total / (len(tokens) + 1) ** self.description.recipe.search.length_penalty
+        score = total / (len(tokens) + 1) ** self.description.recipe.search.length_penalty
+        return score - self._surprise(grid, tokens)
+
+    def _surprise(self, grid: Tensor, tokens: Sequence[int]) -> float:
+        """What a caption loses because its words are not those to expect in grid features (1, N, D)."""
+        if self.expected_words is None:
+            return 0.0
+        expected = self.expected_words(grid)[0].tolist()
+        rarity = self.expected_words.rarity.tolist()
+        said = {token: count * rarity[token] for token, count in Counter(tokens).items()}
+        lengths = math.hypot(*said.values()) * math.hypot(*expected)
+        product = sum(value * expected[token] for token, value in said.items())
+        return self.expected_words.weight * (1 - (product / lengths if lengths else 0.0))
 
     def grid(self, photo: Path) -> Tensor:
         """A photo -> grid features (1, N, D)."""
@@ -108,9 +128,9 @@ def _before_folding(
 
 
 def search(
-    decoder: Decoder, grid: Tensor, *, beam_size: int, max_length: int, length_penalty: float
-) -> tuple[tuple[int, ...], float]:
-    """The best caption in grid features (1, N, D) and its score, by the rules of `model.search.beam_search`.
+    decoder: Decoder, grid: Tensor, *, beam_size: int, count: int, max_length: int, length_penalty: float
+) -> list[tuple[tuple[int, ...], float]]:
+    """The captions of grid features (1, N, D) with their scores, by the rules of `model.search.beam_search`.
 
     Every step reads every caption from its beginning.
     """
@@ -134,12 +154,11 @@ def search(
             for total, words in candidates[:beam_size]
             if words[-1] == END
         ]
-        ended = sorted(ended, key=lambda caption: -caption[0])[:beam_size]
+        ended = sorted(ended, key=lambda caption: -caption[0])[:count]
         live = [candidate for candidate in candidates if candidate[1][-1] != END][:beam_size]
-        if len(ended) == beam_size or not live:
+        if len(ended) == count or not live:
             break
-    score, words = ended[0]
-    return tuple(words), score
+    return [(tuple(words), score) for score, words in ended]
 
 
 def _next_log_probs(decoder: Decoder, grid: Tensor, captions: Sequence[Sequence[int]]) -> Tensor:

@@ -427,8 +427,8 @@ class Caption(Base):
 class CaptionDetail(Base):
     """What the network said about one model caption; never loaded in lists.
 
-    `model_text` keeps the network's words when people edit the caption. `score` is the log-probability over
-    length ** length_penalty; `confidence`, 0..1, the share of words that people would have chosen, where the
+    `model_text` keeps the network's words when people edit the caption. `score` is that of
+    `model.prediction`; `confidence`, 0..1, the share of words that people would have chosen, where the
     checkpoint is calibrated. `tokens` and `token_probabilities` run in step. `attention` is a square grid of
     bytes a token, one after the other, row by row, each with 255 where the network looked most.
     """

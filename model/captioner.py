@@ -1,26 +1,37 @@
 """The one place where a recipe becomes a network."""
 
 import inspect
+from collections.abc import Iterator
 from dataclasses import asdict, fields
 
 from torch import Tensor, nn
 
+from model.batches import FeatureMaps, to_maps
 from model.config import DecoderConfig, Recipe
 from model.decoders import DECODERS
 from model.decoders.interface import Decoder
 from model.description import Preprocessing
 from model.encoder import GridEncoder, backbone, build_encoder, to_grid
 from model.errors import RecipeError
+from model.expected_words import ExpectedWords
 from model.vocabulary import Vocabulary
+
+PHOTOS_AT_ONCE = 128
 
 
 class Captioner(nn.Module):
-    """An encoder and a decoder: photos (B, 3, S, S) and tokens (B, K, T) -> logits (B, K, T, V)."""
+    """An encoder and a decoder: photos (B, 3, S, S) and tokens (B, K, T) -> logits (B, K, T, V).
 
-    def __init__(self, *, encoder: GridEncoder, decoder: Decoder) -> None:
+    Where the recipe wants captions ranked by the words to expect, it has what tells these.
+    """
+
+    def __init__(
+        self, *, encoder: GridEncoder, decoder: Decoder, expected_words: ExpectedWords | None = None
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
+        self.expected_words = expected_words
 
     def forward(self, images: Tensor, tokens: Tensor) -> Tensor:
         return self.decoder(self.encoder(images), tokens)
@@ -68,6 +79,12 @@ class TrainedPart(nn.Module):
         """Feature maps (B, C, h, w) -> grid features (B, N, D)."""
         return to_grid(self.pool(self.head(maps)))
 
+    def grids(self, photos: FeatureMaps) -> Iterator[Tensor]:
+        """The grids (b, N, D) of photos given by row, some at a time."""
+        device = next(self.parameters()).device
+        for start in range(0, len(photos), PHOTOS_AT_ONCE):
+            yield self.grid(to_maps(photos[start : start + PHOTOS_AT_ONCE]).to(device))
+
     def teach(self, maps: Tensor, captions: Tensor) -> tuple[Tensor, Tensor]:
         """Captions (B, K, T), `<start>` to `<end>` -> logits (B, K, S, V) and their targets (B, K, S)."""
         return self.decoder.teach(self.grid(maps), captions)
@@ -79,7 +96,13 @@ def build_captioner(recipe: Recipe, vocabulary: Vocabulary) -> Captioner:
     decoder = build_decoder(
         recipe.decoder, vocabulary_size=len(vocabulary), feature_size=encoder.feature_size
     )
-    return Captioner(encoder=encoder, decoder=decoder)
+    weight = recipe.search.expected_words
+    expected_words = (
+        ExpectedWords(feature_size=encoder.feature_size, vocabulary_size=len(vocabulary), weight=weight)
+        if weight
+        else None
+    )
+    return Captioner(encoder=encoder, decoder=decoder, expected_words=expected_words)
 
 
 def build_decoder(config: DecoderConfig, *, vocabulary_size: int, feature_size: int) -> Decoder:

@@ -180,7 +180,7 @@ def check_checkpoint(folder: Path) -> None:
 )
 @click.option("--checkpoint", type=FOLDER, help="Checkpoint to caption with [default: the starter].")
 @click.option("--beam-size", type=BEAM_SIZE, help="[default: the checkpoint's]")
-@click.option("--batch-size", type=click.IntRange(1, 4096), default=32, show_default=True)
+@click.option("--batch-size", type=click.IntRange(1, 4096), default=64, show_default=True)
 @click.option("--device", type=DEVICE, default="auto", show_default=True)
 @click.option(
     "--precision",

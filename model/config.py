@@ -109,11 +109,16 @@ class TrainingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchConfig:
-    """How captions are searched for; `length_penalty` is the exponent of the length a score is divided by."""
+    """How captions are searched for; `length_penalty` is the exponent of the length a score is divided by.
+
+    `expected_words` is what the words that people would use for the photo count beside that (0: they are
+    not learned).
+    """
 
     beam_size: int = _bounded(3, 1, 32)
     max_length: int = _bounded(20, 1, 200)
     length_penalty: float = _bounded(0.7, 0.0, 5.0)
+    expected_words: float = _bounded(0.0, 0.0, 1000.0)
 
 
 @dataclass(frozen=True, kw_only=True)

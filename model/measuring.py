@@ -18,7 +18,7 @@ def measure(folder: Path, validation: Validation) -> Description:
     captioner, description = load_checkpoint(folder)
     beam_size = description.recipe.search.beam_size
     part = captioner.to(validation.device).trained_part(description.recipe).eval()
-    captions = validation.captions(part, beam_size=beam_size)
+    captions = validation.captions(part, beam_size=beam_size, expected_words=captioner.expected_words)
     evaluator = Evaluator(validation.split, validation.examples)
     texts = Captions(texts=validation.texts(captions))
     statistics = evaluator.statistics(texts)

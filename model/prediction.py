@@ -26,8 +26,9 @@ class Prediction:
     """A finished caption, the T words it was made of with the probability of each, and the other captions
     the search ended with, best first and each another text.
 
-    A score is a log-probability over length ** length_penalty, at most 0. The confidence, 0..1, is the share
-    of the words that people would have chosen too; None where the checkpoint has no calibration, and where
+    A score, at most 0, is a log-probability over length ** length_penalty, less what `ExpectedWords` takes
+    where the checkpoint has them. The confidence, 0..1, is the share of the words that people would have
+    chosen too; None where the checkpoint has no calibration, and where
     a person typed the first words, for it says nothing of captions that are not all the network's own. The
     attention, uint8 (T, rows, columns), tells where the network looked before each word, 255 where most;
     None unless it was asked for, and for a network that pays none.

@@ -1,7 +1,8 @@
 """From decoded photos to finished captions: what the worker and the command line call."""
 
 import dataclasses
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from math import isqrt
 from pathlib import Path
 from typing import Self
@@ -12,21 +13,24 @@ from torch import Tensor, nn
 
 from model.captioner import Captioner
 from model.checkpoint import load_checkpoint
-from model.decoders.interface import Begun
 from model.decoders.quick import quickened
 from model.description import Description
 from model.devices import can_compute_fast, encoding_precision, pick_device
 from model.encoder import for_inference
 from model.errors import ModelError
+from model.expected_words import best_captions
 from model.fusion import fused
 from model.prediction import NOTHING_TYPED, Alternative, Beginning, Prediction, Replacement
-from model.search import Hypothesis, beam_search, caption_log_probs, emitted_log_probs
+from model.search import Hypothesis, caption_log_probs, emitted_log_probs
 from model.text import finish
 from model.transforms import frame, normalise, stack
-from model.vocabulary import END, PAD, SPECIALS, START, UNK
+from model.vocabulary import END, SPECIALS, UNK
 
 MAX_BEAM_SIZE = 32
 MAX_REPLACEMENTS = 32
+# Photos on a processor. The feature maps of more are so large that each is new memory from the system, which
+# has to be cleared, and none of them is still in the cache when it is read.
+ENCODED_AT_ONCE = 8
 # A word that the network likes less at its place may still make the better caption.
 CANDIDATES_A_REPLACEMENT = 4
 
@@ -55,7 +59,10 @@ class Predictor:
         if device.type == "cpu":
             decoder = quickened(decoder, self._dtype)
         self._decoder = decoder.to(device).eval().requires_grad_(False)
+        words = captioner.expected_words
+        self._expected_words = words.to(device) if words else None
         self.device = device
+        self._most = sys.maxsize  # photos at once
 
     @classmethod
     def load(
@@ -87,16 +94,33 @@ class Predictor:
             return []
         return self.predict_framed([self.frame(pixels) for pixels in images], attention=attention)
 
-    @torch.inference_mode()
-    def predict_framed(self, images: Sequence[Tensor], *, attention: bool = False) -> list[Prediction]:
-        """Caption photos that `model.transforms.frame` has already resized, each (3, size, size) uint8."""
-        begun = self._decoder.begin(self.encode(images))
-        found = self._search(begun)
-        maps = self._attention(begun, [hypotheses[0] for hypotheses in found]) if attention else None
-        return [
-            self._prediction(hypotheses, attention=maps[i] if maps else None)
-            for i, hypotheses in enumerate(found)
-        ]
+    def predict_framed(
+        self,
+        images: Sequence[Tensor],
+        *,
+        attention: bool = False,
+        go_on: Callable[[], None] = lambda: None,
+    ) -> list[Prediction]:
+        """Caption photos that `model.transforms.frame` has already resized, each (3, size, size) uint8.
+
+        `go_on` is called every few photos; what it raises ends the work. Where the device has no memory
+        for a batch, this one and later ones go in parts of half its size. Raises torch.OutOfMemoryError
+        where it has none for a single photo.
+        """
+        most = self._most
+        if len(images) > most:
+            parts = [images[start : start + most] for start in range(0, len(images), most)]
+            return [
+                one for part in parts for one in self.predict_framed(part, attention=attention, go_on=go_on)
+            ]
+        try:
+            return self._predict_at_once(images, attention=attention, go_on=go_on)
+        except torch.OutOfMemoryError:
+            if len(images) == 1:
+                raise
+            self._most = len(images) // 2
+        # Not while the error is handled, which holds on to the tensors of the attempt.
+        return self.predict_framed(images, attention=attention, go_on=go_on)
 
     @torch.inference_mode()
     def continue_from(self, image: np.ndarray, prefix: str) -> Prediction:
@@ -106,8 +130,8 @@ class Predictor:
         is `predict`. Raises ModelError for more words than a caption may have.
         """
         beginning = Beginning.of(prefix)
-        begun = self._decoder.begin(self.encode([self.frame(image)]))
-        (found,) = self._search(begun, self._ids(beginning.words)[1:-1])
+        grid = self.encode([self.frame(image)])
+        (found,) = self._search(grid, self._ids(beginning.words)[1:-1])
         return self._prediction(found, beginning=beginning)
 
     @torch.inference_mode()
@@ -133,15 +157,30 @@ class Predictor:
         return [self._replacement(words, position, token, score) for token, score in best]
 
     @torch.inference_mode()
-    def encode(self, images: Sequence[Tensor]) -> Tensor:
-        """Framed photos -> grid features (B, N, D) as the decoder takes them."""
+    def encode(self, images: Sequence[Tensor], *, go_on: Callable[[], None] = lambda: None) -> Tensor:
+        """Framed photos -> grid features (B, N, D) as the decoder takes them; `go_on` as above."""
+        at_once = ENCODED_AT_ONCE if self.device.type == "cpu" else len(images)
+        parts = []
+        for start in range(0, len(images), at_once):
+            go_on()
+            parts.append(self._encode(images[start : start + at_once]))
+        return torch.cat(parts)
+
+    def frame(self, pixels: np.ndarray) -> Tensor:
+        return frame(pixels, self.description.preprocessing)
+
+    @torch.inference_mode()
+    def _predict_at_once(
+        self, images: Sequence[Tensor], *, attention: bool, go_on: Callable[[], None]
+    ) -> list[Prediction]:
+        found = self._search(self.encode(images, go_on=go_on), attention=attention)
+        return [self._prediction(hypotheses) for hypotheses in found]
+
+    def _encode(self, images: Sequence[Tensor]) -> Tensor:
         batch = normalise(stack(images).to(self.device), self.description.preprocessing)
         with encoding_precision(self.device):
             grid = self._encoder(batch.to(self._dtype))
         return grid.to(self._dtype)
-
-    def frame(self, pixels: np.ndarray) -> Tensor:
-        return frame(pixels, self.description.preprocessing)
 
     @property
     def _length_penalty(self) -> float:
@@ -157,35 +196,25 @@ class Predictor:
         known = [SPECIALS[UNK] if word in SPECIALS else word.lower() for word in words]
         return self.description.vocabulary.encode(known, max_length=longest)
 
-    def _search(self, begun: Begun, prefix: Sequence[int] = ()) -> list[list[Hypothesis]]:
-        return beam_search(
+    def _search(
+        self, grid: Tensor, prefix: Sequence[int] = (), *, attention: bool = False
+    ) -> list[list[Hypothesis]]:
+        return best_captions(
             self._decoder,
-            begun,
+            grid,
+            self._expected_words,
             beam_size=self.beam_size,
             max_length=self.description.recipe.search.max_length,
             length_penalty=self._length_penalty,
             prefix=prefix,
+            attention=attention,
         )
-
-    def _attention(self, begun: Begun, captions: Sequence[Hypothesis]) -> list[np.ndarray] | None:
-        """The attention behind each token of a caption an image, uint8 (T, rows, columns) each."""
-        longest = max(1, *(len(caption.tokens) for caption in captions))
-        # A token's attention is that of the step before it, so the last token is never fed.
-        rows = [[START, *caption.tokens, *[PAD] * longest][:longest] for caption in captions]
-        weights = self._decoder.attend(begun, torch.tensor(rows, device=self.device).unsqueeze(1))
-        if weights is None:
-            return None
-        scaled = (weights[:, 0] / weights[:, 0].amax(dim=-1, keepdim=True) * 255).round()
-        side = isqrt(scaled.shape[-1])
-        maps = scaled.to("cpu", torch.uint8).numpy().reshape(len(rows), longest, side, side)
-        return [maps[i, : len(caption.tokens)] for i, caption in enumerate(captions)]
 
     def _prediction(
         self,
         hypotheses: Sequence[Hypothesis],
         *,
         beginning: Beginning = NOTHING_TYPED,
-        attention: np.ndarray | None = None,
     ) -> Prediction:
         distinct: dict[str, float] = {}
         for hypothesis in hypotheses:
@@ -200,7 +229,7 @@ class Predictor:
             tokens=(*beginning.words, *self._rest(hypotheses[0], beginning)),
             token_probabilities=hypotheses[0].probabilities,
             alternatives=tuple(Alternative(*other) for other in others),
-            attention=attention,
+            attention=_to_maps(hypotheses[0].attention),
         )
 
     def _rest(self, hypothesis: Hypothesis, beginning: Beginning) -> list[str]:
@@ -226,3 +255,12 @@ class Predictor:
         word = self.description.vocabulary.words[token]
         caption = [*words[:position], word, *words[position + 1 :]]
         return Replacement(word, finish(caption, self.description.recipe.text), score)
+
+
+def _to_maps(attention: Tensor | None) -> np.ndarray | None:
+    """Attention (T, N) over a square grid -> uint8 (T, rows, columns), 255 where a token looked at most."""
+    if attention is None:
+        return None
+    scaled = (attention / attention.amax(dim=-1, keepdim=True) * 255).round()
+    side = isqrt(scaled.shape[-1])
+    return scaled.to(torch.uint8).numpy().reshape(-1, side, side)

@@ -1,7 +1,7 @@
 """Batched beam search over images and beams."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -16,12 +16,15 @@ _NEVER = float("-inf")
 class Hypothesis:
     """A caption as token ids without `<start>` and `<end>`, and the probability of each.
 
-    The score is the sum of all log-probabilities, `<end>` included, over their number ** length_penalty.
+    The score is the sum of all log-probabilities, `<end>` included, over their number ** length_penalty, and
+    less than that once `ExpectedWords` has ranked it.
+    The attention (T, N) with which each token was chosen is there where it was asked for and paid.
     """
 
     tokens: tuple[int, ...]
     probabilities: tuple[float, ...]
     score: float
+    attention: Tensor | None = field(default=None, compare=False)
 
 
 @torch.inference_mode()
@@ -32,24 +35,30 @@ def beam_search(
     beam_size: int,
     max_length: int,
     length_penalty: float,
+    count: int | None = None,
     prefix: Sequence[int] = (),
+    attention: bool = False,
 ) -> list[list[Hypothesis]]:
-    """The K best captions of each of the B images that were begun, best first, `max_length` words at most.
+    """The best captions of each of the B images that were begun, best first, `max_length` words at most.
 
-    A caption ends when `<end>` is among the K best continuations, an image when K captions have, so that
-    K = 1 is greedy search (Sutskever et al., "Sequence to Sequence Learning", 2014, sec. 3.2). All have a
-    word at least, and begin with the token ids of the prefix, which count as words, and in the score with
-    the network's own probability; `<unk>` may come from there, and is never emitted.
+    A caption ends when `<end>` is among the K best continuations of K beams, an image when `count` captions
+    have, which is K unless given, so that K = 1 is greedy search (Sutskever et al., "Sequence to Sequence
+    Learning", 2014, sec. 3.2). All have a word at least, and begin with the token ids of the prefix, which
+    count as words, and in the score with the network's own probability; `<unk>` may come from there, and is
+    never emitted.
     """
+    count = count or beam_size
     memory, state = begun
     images, columns, device = len(state[0]), max(max_length, len(prefix)) + 1, state[0].device
     live = _Beams.empty(images, 1, columns, device)
     live.scores.zero_()
-    finished = _Beams.empty(images, beam_size, columns, device)
+    finished = _Beams.empty(images, count, columns, device)
     running = torch.arange(images, device=device)
-    tokens, state = _follow(decoder, prefix, state, memory, live)
+    looks = _Looks(images, beam_size, wanted=attention)
+    tokens, state = _follow(decoder, prefix, state, memory, live, looks)
     for position in range(len(prefix), columns):
-        logits, state = decoder.step(tokens, state, memory)
+        logits, state, weights = decoder.step(tokens, state, memory)
+        looks.keep(weights, running)
         log_probs = _log_probs(logits, may_end=position > 0, must_end=position >= max_length)
         candidates, parents = live.extend(log_probs, position, count=2 * beam_size)
         before = finished.of_images(running)
@@ -67,7 +76,7 @@ def beam_search(
                 memory = tuple(part[open_] for part in memory)
             if not len(running):
                 break
-    return finished.hypotheses()
+    return finished.hypotheses(looks.along(finished.sources))
 
 
 @torch.inference_mode()
@@ -82,10 +91,14 @@ def caption_log_probs(decoder: Decoder, features: Tensor, captions: Tensor) -> T
 
 @dataclass
 class _Beams:
-    """Captions under way: tokens and their log-probabilities (B, K, T), totals or final scores (B, K)."""
+    """Captions under way: tokens, their log-probabilities, and which beam each was behind (B, K, T).
+
+    With totals or final scores (B, K).
+    """
 
     tokens: Tensor
     log_probs: Tensor
+    sources: Tensor
     scores: Tensor
 
     @classmethod
@@ -94,24 +107,25 @@ class _Beams:
         return cls(
             tokens,
             torch.zeros(tokens.shape, device=device),
+            torch.zeros_like(tokens),
             torch.full((images, beams), _NEVER, device=device),
         )
 
+    @property
+    def parts(self) -> tuple[Tensor, ...]:
+        """All tensors, in the order of the fields."""
+        return self.tokens, self.log_probs, self.sources, self.scores
+
     def of_images(self, images: Tensor) -> "_Beams":
-        return _Beams(self.tokens[images], self.log_probs[images], self.scores[images])
+        return _Beams(*(part[images] for part in self.parts))
 
     def put(self, images: Tensor, beams: "_Beams") -> None:
-        self.tokens[images], self.log_probs[images], self.scores[images] = (
-            beams.tokens,
-            beams.log_probs,
-            beams.scores,
-        )
+        for part, new in zip(self.parts, beams.parts, strict=True):
+            part[images] = new
 
     def take(self, order: Tensor) -> "_Beams":
         """The beams at `order` (B, K'), image by image."""
-        return _Beams(
-            _gather(self.tokens, order), _gather(self.log_probs, order), self.scores.gather(1, order)
-        )
+        return _Beams(*(_gather(part, order) for part in self.parts))
 
     def force(self, tokens: Tensor, log_probs: Tensor, position: int) -> None:
         """Give every caption one more token, given (B, K) of each."""
@@ -133,13 +147,15 @@ class _Beams:
         longer.scores = scores
         longer.tokens[:, :, position] = tokens
         longer.log_probs[:, :, position] = log_probs.flatten(1).gather(1, chosen)
+        longer.sources[:, :, position] = parents
         return longer, parents
 
     def ended(self, position: int, beam_size: int, length_penalty: float) -> "_Beams":
         """Those of the first K that end here, with their final score; the others count for nothing."""
-        tokens, log_probs = self.tokens[:, :beam_size], self.log_probs[:, :beam_size]
-        scores = self.scores[:, :beam_size] / (position + 1) ** length_penalty
-        return _Beams(tokens, log_probs, scores.masked_fill(tokens[:, :, position] != END, _NEVER))
+        tokens, log_probs, sources, totals = (part[:, :beam_size] for part in self.parts)
+        scores = totals / (position + 1) ** length_penalty
+        open_ = tokens[:, :, position] != END
+        return _Beams(tokens, log_probs, sources, scores.masked_fill(open_, _NEVER))
 
     def best_open(self, position: int, beam_size: int) -> Tensor:
         """Where the best K that go on stand, (B, K)."""
@@ -149,23 +165,51 @@ class _Beams:
     def merge(self, ended: "_Beams") -> "_Beams":
         """These finished captions with newly ended ones, the best K of both; a full image takes no more."""
         new_scores = ended.scores.masked_fill(self.full().unsqueeze(1), _NEVER)
-        both = _Beams(
-            torch.cat([self.tokens, ended.tokens], dim=1),
-            torch.cat([self.log_probs, ended.log_probs], dim=1),
-            torch.cat([self.scores, new_scores], dim=1),
-        )
+        late = replace(ended, scores=new_scores)
+        both = _Beams(*(torch.cat(pair, dim=1) for pair in zip(self.parts, late.parts, strict=True)))
         return both.take(both.scores.topk(self.scores.shape[1]).indices)
 
-    def hypotheses(self) -> list[list[Hypothesis]]:
+    def hypotheses(self, attention: Tensor | None) -> list[list[Hypothesis]]:
+        """The finished captions of each image, with the attention (B, K, T, N) behind their tokens."""
         rows = zip(self.tokens.tolist(), self.log_probs.exp().tolist(), self.scores.tolist(), strict=True)
         return [
             [
-                Hypothesis(tuple(t[: t.index(END)]), tuple(p[: t.index(END)]), score)
-                for t, p, score in zip(tokens, probabilities, scores, strict=True)
+                Hypothesis(
+                    tuple(t[: t.index(END)]),
+                    tuple(p[: t.index(END)]),
+                    score,
+                    None if attention is None else attention[image, beam, : t.index(END)],
+                )
+                for beam, (t, p, score) in enumerate(zip(tokens, probabilities, scores, strict=True))
                 if score > _NEVER
             ]
-            for tokens, probabilities, scores in rows
+            for image, (tokens, probabilities, scores) in enumerate(rows)
         ]
+
+
+class _Looks:
+    """The attention of every step where it is wanted, to be read back along each caption."""
+
+    def __init__(self, images: int, beams: int, *, wanted: bool) -> None:
+        self._size = (images, beams)
+        self._wanted = wanted
+        self._steps: list[Tensor] = []
+
+    def keep(self, weights: Tensor | None, running: Tensor) -> None:
+        """Note the attention (b, K', N) of a step at those of the images that are running (b)."""
+        if self._wanted and weights is not None:
+            step = weights.new_zeros(*self._size, weights.shape[-1])
+            step[running, : weights.shape[1]] = weights
+            self._steps.append(step)
+
+    def along(self, sources: Tensor) -> Tensor | None:
+        """Beams that tokens (B, K, T) were behind -> attention (B, K, t, N) of the t steps taken."""
+        if not self._steps:
+            return None
+        steps = torch.stack(self._steps, dim=2)
+        rows = sources[:, :, : steps.shape[2], None].expand(-1, -1, -1, steps.shape[-1])
+        # In one piece: a GPU would wait for each caption's own copy.
+        return steps.gather(1, rows).cpu()
 
 
 def emitted_log_probs(logits: Tensor) -> Tensor:
@@ -179,12 +223,14 @@ def emitted_log_probs(logits: Tensor) -> Tensor:
 
 
 def _follow(
-    decoder: Decoder, prefix: Sequence[int], state: State, memory: Memory, live: _Beams
+    decoder: Decoder, prefix: Sequence[int], state: State, memory: Memory, live: _Beams, looks: "_Looks"
 ) -> tuple[Tensor, State]:
     """Take every caption through the prefix; returns the last token (B, 1), which is still to be stepped."""
     tokens = torch.full_like(live.tokens[:, :, 0], START)
+    images = torch.arange(len(tokens), device=tokens.device)
     for position, forced in enumerate(prefix):
-        logits, state = decoder.step(tokens, state, memory)
+        logits, state, weights = decoder.step(tokens, state, memory)
+        looks.keep(weights, images)
         tokens = torch.full_like(tokens, forced)
         live.force(tokens, _taken_log_probs(logits, tokens), position)
     return tokens, state

@@ -78,9 +78,22 @@ def sample_captions(decoder: Decoder, grid: Tensor, *, samples: int, max_length:
     ended = torch.zeros_like(tokens, dtype=torch.bool)
     steps = [tokens]
     for _ in range(max_length):
-        logits, state = decoder.step(tokens, state, memory)
-        drawn = torch.multinomial(emitted_log_probs(logits).exp().flatten(0, 1), 1).view(images, samples)
+        logits, state, _ = decoder.step(tokens, state, memory)
+        drawn = _draw(emitted_log_probs(logits).exp())
         steps.append(drawn.masked_fill(ended, PAD))
         ended = ended | (drawn == END)
+        if ended.all():
+            break
         tokens = drawn.masked_fill(ended, END)
     return torch.stack(steps, dim=2)
+
+
+def _draw(odds: Tensor) -> Tensor:
+    """A word of each row of probabilities (..., V) -> token ids (...).
+
+    By one random number a row. torch.multinomial takes one a word, which on a processor is most of its work.
+    """
+    below = odds.cumsum(dim=-1)
+    # In (0, 1]: at 0 it would be the first word, improbable or not.
+    share = 1 - torch.rand_like(below[..., :1])
+    return torch.searchsorted(below, share * below[..., -1:]).squeeze(-1)

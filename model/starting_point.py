@@ -41,11 +41,12 @@ def starting_point(recipe: Recipe, captions: Sequence[Sequence[str]], base: Path
 
 
 def extend_rows(new: dict[str, Tensor], old: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Old values where there are some; the rows of new words keep those they have."""
+    """Old values where there are some; the rows of new words keep what they have, as do new parts."""
     merged = {}
     for key, value in new.items():
         merged[key] = value.clone()
-        merged[key][tuple(slice(size) for size in old[key].shape)] = old[key]
+        if key in old:
+            merged[key][tuple(slice(size) for size in old[key].shape)] = old[key]
     return merged
 
 

@@ -18,6 +18,7 @@ from model.config import TrainingConfig
 from model.description import Description
 from model.distributed import Ranks
 from model.errors import TrainingError
+from model.expected_words import ExpectedWords
 from model.objective import Objective
 from model.schedule import forced_rates, self_critical_rates
 from model.training_state import Progress, TrainingState, load_state, save_state
@@ -133,6 +134,12 @@ class Trainer:
             if not was_critical:
                 progress.critical_from = progress.epoch
         return better
+
+    @torch.no_grad()
+    def teach_words(self, words: ExpectedWords, part: TrainedPart) -> None:
+        """Fit the words to expect to what `part` sees of the training photos, whole and as they are."""
+        means = [grid.float().mean(dim=1) for grid in part.grids(self._forced_set.variants[0])]
+        words.fit(torch.cat(means), self._forced_set.tokens)
 
     def averaged(self) -> TrainedPart:
         """The moving average of what is trained: what a checkpoint keeps."""

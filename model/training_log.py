@@ -32,8 +32,7 @@ UNSEEN = 0.3
 class Sample:
     """A photo (H, W, 3) uint8, the words of its caption, and what people wrote.
 
-    `attention` (T, rows, cols) is where the decoder looked for each word, None where it does not look; maps
-    after the last word, such as that of `<end>`, are not shown.
+    `attention` (T, rows, cols) is where the decoder looked for each word, None where it does not look.
     """
 
     pixels: np.ndarray
@@ -163,7 +162,7 @@ def draw_sample(sample: Sample) -> np.ndarray:
     photo = _fitted(sample.pixels)
     tiles = [("", photo)]
     if sample.attention is not None:
-        maps = sample.attention[: len(sample.words)]
+        maps = sample.attention
         tiles += [(word, _attended(photo, map_)) for word, map_ in zip(sample.words, maps, strict=True)]
     columns = min(COLUMNS, len(tiles))
     width = columns * (TILE + GAP) + GAP

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from model.best_epochs import BestEpochs
 from model.captioner import Captioner
-from model.checkpoint import save_checkpoint
+from model.checkpoint import load_checkpoint, save_checkpoint
 from model.description import Description
 from model.measuring import measure
 from model.trainer import Trainer
@@ -70,6 +70,7 @@ class TrainingRun:
                 self._epoch(log)
         self.watched.say("measuring", **self._numbers())
         self._average_best_epochs()
+        self._learn_expected_words()
         measure(self.output, self.validation)
 
     def _epoch(self, log: TrainingLog | None) -> None:
@@ -164,6 +165,18 @@ class TrainingRun:
         )
         if better:
             self._write_checkpoint(weights, averaged_epochs=epochs)
+
+    def _learn_expected_words(self) -> None:
+        """From what the checkpoint, as it is stored, sees of the photos that it was trained on."""
+        captioner, description = load_checkpoint(self.output)
+        words, before = captioner.expected_words, self.captioner.expected_words
+        if words is None or before is None:
+            return
+        # A run that is resumed when it was finished begins anew here.
+        words.load_state_dict(before.state_dict())
+        captioner.to(self.trainer.device)
+        self.trainer.teach_words(words, captioner.trained_part(description.recipe).eval())
+        save_checkpoint(self.output, captioner.state_dict(), description)
 
     def _write_checkpoint(self, weights: dict[str, Tensor], **lineage: object) -> None:
         """Put trained weights into a whole captioner and write it; what came of it is said by `measure`."""

@@ -14,15 +14,15 @@ from model.captioner import TrainedPart
 from model.config import Recipe
 from model.data import Example
 from model.description import Preprocessing, log_odds
+from model.expected_words import ExpectedWords, best_captions
 from model.images import read_framed
 from model.metrics import cider
 from model.search import Hypothesis, beam_search
 from model.text import finish
 from model.tokenizer import ptb_words
 from model.training_log import Sample
-from model.vocabulary import START, Vocabulary
+from model.vocabulary import Vocabulary
 
-BATCH_SIZE = 128
 SAMPLES = 4
 
 
@@ -39,14 +39,16 @@ class Validation:
     device: torch.device
 
     @torch.inference_mode()
-    def captions(self, part: TrainedPart, *, beam_size: int) -> list[Hypothesis]:
+    def captions(
+        self, part: TrainedPart, *, beam_size: int, expected_words: ExpectedWords | None = None
+    ) -> list[Hypothesis]:
         """The best caption of each photo."""
         best: list[Hypothesis] = []
-        for start in range(0, len(self.features), BATCH_SIZE):
-            maps = to_maps(self.features[start : start + BATCH_SIZE]).to(self.device)
-            found = beam_search(
+        for grid in part.grids(self.features):
+            found = best_captions(
                 part.decoder,
-                part.decoder.begin(part.grid(maps)),
+                grid,
+                expected_words,
                 beam_size=beam_size,
                 max_length=self.recipe.search.max_length,
                 length_penalty=self.recipe.search.length_penalty,
@@ -84,19 +86,21 @@ class Validation:
 
     def _sample(self, part: TrainedPart, row: int) -> Sample:
         grid = part.grid(to_maps(self.features[row : row + 1]).to(self.device))
-        begun = part.decoder.begin(grid)
-        found = beam_search(
-            part.decoder, begun, beam_size=1, max_length=self.recipe.search.max_length, length_penalty=0.0
+        ((best,),) = beam_search(
+            part.decoder,
+            part.decoder.begin(grid),
+            beam_size=1,
+            max_length=self.recipe.search.max_length,
+            length_penalty=0.0,
+            attention=True,
         )
-        tokens = found[0][0].tokens
-        weights = part.decoder.attend(begun, torch.tensor([[[START, *tokens]]], device=self.device))
         side = round(grid.shape[1] ** 0.5)
         example = self.examples[row]
         return Sample(
             pixels=np.ascontiguousarray(read_framed(example.path, self.preprocessing).permute(1, 2, 0)),
-            words=self.vocabulary.decode(tokens),
+            words=self.vocabulary.decode(best.tokens),
             references=example.captions,
             attention=None
-            if weights is None
-            else weights[0, 0].float().cpu().numpy().reshape(-1, side, side),
+            if best.attention is None
+            else best.attention.float().numpy().reshape(-1, side, side),
         )

@@ -16,7 +16,7 @@ FAST = Row(name="fast / slow", ratio=4.0, medians={"fast": 4.0, "slow": 1.0}, un
 EPOCH = Row(name="epoch / decoder", ratio=1.0, medians={}, unit="photos a second", at_most=1.1)
 HELP = Row(name="help, seconds", ratio=0.1, medians={}, unit="seconds", at_most=0.3)
 MACHINE = {"device": "a processor", "threads": 2, "fast_bfloat16": True}
-OPTIONS = {"name": "training", "photos": "drawn", "count": 64, "many": 10_000, "repeats": 1}
+OPTIONS = {"name": "training", "photos": "drawn", "count": 64, "many": 20_000, "repeats": 1}
 
 
 def row(like: Row, ratio: float) -> Row:

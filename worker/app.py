@@ -18,6 +18,7 @@ from catalog.periodic import Periodic
 from catalog.queue import DRAIN, SOCKET_TIMEOUT, TRAIN, TRAIN_QUEUE, Queue, broker_options
 from catalog.settings import Settings
 from worker import tasks
+from worker.niceness import give_way
 from worker.runtime import Runtime
 from worker.shared import Flag, Message, Setbacks
 
@@ -79,6 +80,8 @@ def run(settings: Settings, *, name: str, device: str, queue: str, log_level: st
     def begin_child(**_: object) -> None:
         # A service manager may signal the whole group; this process hears of it from its parent.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if device == "cpu":
+            give_way(os.getpid())
         runtime = Runtime(
             settings=settings,
             worker_id=worker_id,

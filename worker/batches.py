@@ -1,6 +1,6 @@
 """Batches of photos: read and framed by threads, captioned by the network, told as outcomes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from model.prediction import Prediction
     from model.predictor import Predictor
 
-BATCH_SIZE = 16  # photos that the network sees at once
+BATCH_SIZE = 64  # photos that the network sees at once
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,19 @@ def read_now(blobs: BlobStore, item: ClaimedItem, predictor: "Predictor") -> Pho
     return Photo(item.item_id, framed)
 
 
-def caption(predictor: "Predictor", batch: Sequence[Photo]) -> list[Outcome]:
-    """What came of each photo. Raises what reading a photo raises when its storage is away."""
+def caption(
+    predictor: "Predictor", batch: Sequence[Photo], go_on: Callable[[], None] = lambda: None
+) -> list[Outcome]:
+    """What came of each photo. Raises what reading a photo raises when its storage is away.
+
+    `go_on` is called every few photos, and what it raises, too.
+    """
     framed = [(photo.item_id, photo.framed.result()) for photo in batch]
     failed: list[Outcome] = [Unreadable(item_id, why) for item_id, why in framed if isinstance(why, str)]
     readable = {item_id: pixels for item_id, pixels in framed if not isinstance(pixels, str)}
     if not readable:
         return failed
-    predictions = predictor.predict_framed(list(readable.values()), attention=True)
+    predictions = predictor.predict_framed(list(readable.values()), attention=True, go_on=go_on)
     return [*starmap(_written, zip(readable, predictions, strict=True)), *failed]
 
 

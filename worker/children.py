@@ -19,6 +19,7 @@ from catalog.schema import JobState
 from catalog.settings import child_environment, own_command
 from catalog.supervisor import kill_session
 from catalog.training_runs import HeldRun, Told
+from worker.niceness import give_way
 from worker.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,6 @@ Row = TypeVar("Row")
 LOOK_EVERY = 1.0  # seconds
 RENEW_EVERY = 5.0  # seconds of reading or writing rows
 GRACE = 8.0  # seconds to save in; a supervisor that ends this worker gives it ten
-NICENESS = 10  # of what computes on a CPU, beside pages and captions
 # These end with 1 where some photos could not be read: what they say of the others counts.
 SOME_MAY_FAIL = ("caption", "evaluate")
 TAIL = 2000  # characters of what a child said last that tell why it failed
@@ -138,7 +138,7 @@ class Children:
 
     def _give_way(self, process: subprocess.Popen[str]) -> None:
         if self.runtime.device == "cpu":
-            os.setpriority(os.PRIO_PGRP, process.pid, NICENESS)
+            give_way(process.pid)
 
     def _news(self) -> Told | None:
         """What the child has written of its training, unless it is what was told last."""

@@ -28,8 +28,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RENEWALS = 6  # times that a lease is renewed while it lasts
+
+
+class Stopped(Exception):
+    """The process has to end: what it has not recorded is given back."""
+
+
 # What chunk and job have an answer for.
-FORESEEN = (StaleToken, StorageUnavailable, StorageFull, *AWAY)
+FORESEEN = (Stopped, StaleToken, StorageUnavailable, StorageFull, *AWAY)
 
 
 @dataclass(eq=False)
@@ -79,13 +85,16 @@ class Pipeline:
         try:
             with closing(in_lanes(self._caption, self._batches(claimed, readers), lanes=lanes)) as captioned:
                 for batch, outcomes in captioned:
-                    if self._runtime.stopping.is_set():
-                        break
+                    self._go_on()
                     self._take(batch.chunk, outcomes)
+        except Stopped:
+            self._runtime.give_back()
         finally:
             readers.shutdown(cancel_futures=True)
-        if self._open and self._runtime.stopping.is_set():
-            self._runtime.give_back()
+
+    def _go_on(self) -> None:
+        if self._runtime.stopping.is_set():
+            raise Stopped
 
     def _batches(self, claimed: Iterable[Claim], readers: ThreadPoolExecutor) -> Iterator[Batch]:
         for held in claimed:
@@ -102,7 +111,7 @@ class Pipeline:
         if batch.chunk.lost:
             return batch, []
         with _noting(self._runtime, batch.chunk.held):
-            return batch, caption(batch.chunk.predictor, batch.photos)
+            return batch, caption(batch.chunk.predictor, batch.photos, self._go_on)
 
     def _take(self, chunk: Chunk, outcomes: Sequence[Outcome]) -> None:
         chunk.outcomes += outcomes

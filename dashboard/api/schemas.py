@@ -126,7 +126,11 @@ class CaptionOut(Schema):
 
 class DetailOut(Schema):
     model_text = String()
-    score = Float(metadata={"description": "Log probability over length ** length_penalty."})
+    score = Float(
+        metadata={
+            "description": "Log probability over length ** length_penalty, less what expected words take."
+        }
+    )
     confidence = Float(
         allow_none=True,
         metadata={

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from model.attention import AdditiveAttention
-from model.decoders.interface import Begun, Decoder, Memory, State
+from model.decoders.interface import Begun, Decoder, Memory, State, Step
 
 
 class _Attentive(Decoder):
@@ -27,10 +27,10 @@ class _Attentive(Decoder):
     def _logits(self, steps: Tensor) -> Tensor:
         """What `_advance` gave (..., *) -> logits (..., V)."""
 
-    def step(self, tokens: Tensor, state: State, memory: Memory) -> tuple[Tensor, State]:
-        """Tokens (B, K), state of (B, K, H) each -> logits of the next token (B, K, V), next state."""
-        step, _, state = self._advance(self._embed(tokens), state, memory)
-        return self._logits(step), state
+    def step(self, tokens: Tensor, state: State, memory: Memory) -> Step:
+        """Tokens (B, K), state of (B, K, H) each -> logits (B, K, V), next state, attention (B, K, N)."""
+        step, weights, state = self._advance(self._embed(tokens), state, memory)
+        return self._logits(step), state, weights
 
     def _embed(self, tokens: Tensor) -> Tensor:
         """Tokens (...) -> words (..., E) as they enter the network."""
@@ -38,22 +38,14 @@ class _Attentive(Decoder):
 
     def forward(self, features: Tensor, tokens: Tensor) -> Tensor:
         """Teacher forcing: grid (B, N, D), tokens (B, K, T) -> logits of each next token (B, K, T, V)."""
-        # All words at once: one large product with the vocabulary instead of T small ones.
-        return self._logits(self._run(self.begin(features), tokens)[0])
-
-    def attend(self, begun: Begun, tokens: Tensor) -> Tensor:
-        """What was begun for B images, tokens (B, K, T) -> attention behind each next token (B, K, T, N)."""
-        return self._run(begun, tokens)[1]
-
-    def _run(self, begun: Begun, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        memory, state = begun
+        memory, state = self.begin(features)
         state = tuple(part.expand(-1, tokens.shape[1], -1) for part in state)
-        steps, attention = [], []
+        steps = []
         for words in self._embed(tokens).unbind(dim=2):
-            step, weights, state = self._advance(words, state, memory)
+            step, _, state = self._advance(words, state, memory)
             steps.append(step)
-            attention.append(weights)
-        return torch.stack(steps, dim=2), torch.stack(attention, dim=2)
+        # All words at once: one large product with the vocabulary instead of T small ones.
+        return self._logits(torch.stack(steps, dim=2))
 
 
 class SoftAttentionLSTM(_Attentive):

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 Memory = tuple[Tensor, ...]
 State = tuple[Tensor, ...]
 Begun = tuple[Memory, State]
+# Logits of the next token (B, K, V), the next state, and the attention (B, K, N) with which it is chosen.
+Step = tuple[Tensor, State, Tensor | None]
 
 
 class Decoder(nn.Module, ABC):
@@ -18,8 +20,8 @@ class Decoder(nn.Module, ABC):
         """Grid features (B, N, D) -> what depends on the image alone, and the first state with K = 1."""
 
     @abstractmethod
-    def step(self, tokens: Tensor, state: State, memory: Memory) -> tuple[Tensor, State]:
-        """Tokens (B, K) -> logits of the next token (B, K, V) and the next state."""
+    def step(self, tokens: Tensor, state: State, memory: Memory) -> Step:
+        """Tokens (B, K) -> logits, next state, and attention; None for a decoder that pays no attention."""
 
     @abstractmethod
     def forward(self, features: Tensor, tokens: Tensor) -> Tensor:
@@ -28,10 +30,3 @@ class Decoder(nn.Module, ABC):
     def teach(self, features: Tensor, captions: Tensor) -> tuple[Tensor, Tensor]:
         """Captions (B, K, T), `<start>` to `<end>` -> logits (B, K, S, V) and their targets (B, K, S)."""
         return self(features, captions[:, :, :-1]), captions[:, :, 1:]
-
-    def attend(self, begun: Begun, tokens: Tensor) -> Tensor | None:
-        """The attention weights (B, K, T, N) with which the token after each of (B, K, T) is chosen.
-
-        `begun` is what `begin` made of the images. None for a decoder that pays no attention.
-        """
-        return None

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from model.decoders.interface import Begun, Decoder, Memory, State
+from model.decoders.interface import Begun, Decoder, Memory, State, Step
 from model.vocabulary import PAD
 
 
@@ -45,11 +45,11 @@ class _WholeImageLSTM(Decoder):
         image = self.image(features.mean(dim=1)).unsqueeze(0)
         return (), self._run(image, self._empty_state(features), captions=1)[1]
 
-    def step(self, tokens: Tensor, state: State, memory: Memory) -> tuple[Tensor, State]:
-        """Tokens (B, K), state of (B, K, layers, H) -> logits of the next token (B, K, V), next state."""
+    def step(self, tokens: Tensor, state: State, memory: Memory) -> Step:
+        """Tokens (B, K), state of (B, K, layers, H) -> logits (B, K, V), next state, no attention."""
         words = self.dropout(self.embedding(tokens)).flatten(0, 1)
         outputs, state = self._run(words.unsqueeze(0), state, captions=tokens.shape[1])
-        return self._logits(outputs[0]).unflatten(0, tokens.shape), state
+        return self._logits(outputs[0]).unflatten(0, tokens.shape), state, None
 
     def _run(self, inputs: Tensor, state: State, *, captions: int) -> tuple[Tensor, State]:
         """Inputs (T, B K, E) -> outputs (T, B K, H) and the state after them."""

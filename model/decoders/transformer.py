@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from model.attention import MultiHeadAttention
-from model.decoders.interface import Begun, Decoder, Memory, State
+from model.decoders.interface import Begun, Decoder, Memory, State, Step
 from model.errors import RecipeError
 
 
@@ -54,22 +54,19 @@ class TransformerDecoder(Decoder):
         empty = values.new_zeros(values.shape[0], 1, 0, 2 * values.shape[-1])
         return memory, (empty,) * len(memory)
 
-    def step(self, tokens: Tensor, state: State, memory: Memory) -> tuple[Tensor, State]:
-        """Tokens (B, K), state of (B, K, t, 2E) each -> logits of the next token (B, K, V), next state."""
-        rows, _, state = self._run(tokens.unsqueeze(-1), state, memory)
-        return self._logits(rows).squeeze(2), state
+    def step(self, tokens: Tensor, state: State, memory: Memory) -> Step:
+        """Tokens (B, K), state of (B, K, t, 2E) each -> logits (B, K, V), next state, attention (B, K, N).
+
+        The attention is the last layer's, the mean over its heads.
+        """
+        rows, weights, state = self._run(tokens.unsqueeze(-1), state, memory)
+        return self._logits(rows).squeeze(2), state, weights.squeeze(2)
 
     def forward(self, features: Tensor, tokens: Tensor) -> Tensor:
         """Teacher forcing: grid (B, N, D), tokens (B, K, T) -> logits of each next token (B, K, T, V)."""
-        return self._logits(self._teach(self.begin(features), tokens)[0])
-
-    def attend(self, begun: Begun, tokens: Tensor) -> Tensor:
-        """The last layer's attention behind each next token, mean over the heads: (B, K, T, N)."""
-        return self._teach(begun, tokens)[1]
-
-    def _teach(self, begun: Begun, tokens: Tensor) -> tuple[Tensor, Tensor, State]:
-        memory, state = begun
-        return self._run(tokens, tuple(part.expand(-1, tokens.shape[1], -1, -1) for part in state), memory)
+        memory, state = self.begin(features)
+        state = tuple(part.expand(-1, tokens.shape[1], -1, -1) for part in state)
+        return self._logits(self._run(tokens, state, memory)[0])
 
     def _each_layer(self) -> "Iterable[_Layer]":
         return cast("Iterable[_Layer]", self.layers)

@@ -16,7 +16,7 @@ import signal
 import sqlite3
 import sys
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -65,14 +65,18 @@ class Predictor:
     def frame(self, pixels: np.ndarray) -> np.ndarray:
         return pixels
 
-    def predict_framed(self, pictures: Sequence[np.ndarray], *, attention: bool = False) -> list[Any]:
+    def predict_framed(
+        self, pictures: Sequence[np.ndarray], *, attention: bool = False, go_on: Callable[[], None]
+    ) -> list[Any]:
         numbers = [number_of(pixels) for pixels in pictures]
         for number in numbers:
             if number == KILLER:
                 os.kill(os.getpid(), signal.SIGKILL)
             while number == HANGER:
                 time.sleep(3600)
-        time.sleep(float(stub("CHUNK", "0.05")) * len(numbers) / 64)
+        for _ in numbers:
+            go_on()
+            time.sleep(float(stub("CHUNK", "0.05")) / 64)
         return [self._prediction(number) for number in numbers]
 
     def _prediction(self, number: int) -> Any:
@@ -123,8 +127,9 @@ def stub_the_times() -> None:
 
 
 def stub_the_limits() -> None:
-    from worker import app, captioning, shared
+    from worker import app, captioning, niceness, shared
 
+    niceness.NICENESS = 0  # Times this short bear no waiting for the tests beside these.
     app.HARD_LIMIT = float(stub("HARD_LIMIT", str(app.HARD_LIMIT)))
     captioning.DRAIN_FOR = float(stub("DRAIN_FOR", str(captioning.DRAIN_FOR)))
     shared.EXPECTED = int(stub("SETBACKS", str(shared.EXPECTED)))

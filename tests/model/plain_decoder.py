@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from model.decoders.interface import Decoder, Memory, State
+from model.decoders.interface import Decoder, Memory, State, Step
 
 
 class PlainDecoder(Decoder):
@@ -22,17 +22,17 @@ class PlainDecoder(Decoder):
         photo = self.photo(features.mean(dim=1))
         return (photo,), (photo.new_zeros(len(photo), 1, 1, 0, photo.shape[-1]),)
 
-    def step(self, tokens: Tensor, state: State, memory: Memory) -> tuple[Tensor, State]:
+    def step(self, tokens: Tensor, state: State, memory: Memory) -> Step:
         words = self.embedding(tokens)
         cache = torch.cat([state[0], words[:, :, None, None]], dim=3)
         mixed = torch.tanh(memory[0].unsqueeze(1) + cache.mean(dim=(2, 3)))
-        return self.output(torch.cat([mixed, words], dim=-1)), (cache,)
+        return self.output(torch.cat([mixed, words], dim=-1)), (cache,), None
 
     def forward(self, features: Tensor, tokens: Tensor) -> Tensor:
         memory, state = self.begin(features)
         state = (state[0].expand(-1, tokens.shape[1], -1, -1, -1),)
         steps = []
         for words in tokens.unbind(dim=2):
-            logits, state = self.step(words, state, memory)
+            logits, state, _ = self.step(words, state, memory)
             steps.append(logits)
         return torch.stack(steps, dim=2)

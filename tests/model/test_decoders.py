@@ -64,7 +64,7 @@ def test_steps_give_the_logits_of_teacher_forcing(
     memory, state = decoder.begin(features)
     state = tuple(part.expand(-1, 3, *part.shape[2:]) for part in state)
     for position in range(5):
-        logits, state = decoder.step(tokens[:, :, position], state, memory)
+        logits, state, _ = decoder.step(tokens[:, :, position], state, memory)
         torch.testing.assert_close(logits, expected[:, :, position])
 
 
@@ -96,16 +96,18 @@ def test_gradients_reach_every_weight(decoder: Decoder, features: torch.Tensor, 
     assert [name for name, weight in decoder.named_parameters() if weight.grad is None] == []
 
 
-def test_attention_says_which_cells_each_next_word_comes_from(
-    name: str, decoder: Decoder, features: torch.Tensor, tokens: torch.Tensor
+def test_attention_says_which_cells_the_next_word_comes_from(
+    name: str, decoder: Decoder, features: torch.Tensor
 ) -> None:
-    weights = decoder.attend(decoder.begin(features), tokens)
+    memory, state = decoder.begin(features)
+    state = tuple(part.expand(-1, 3, *part.shape[2:]) for part in state)
+    weights = decoder.step(torch.full((2, 3), 5), state, memory)[2]
     if name in WITHOUT_ATTENTION:
         assert weights is None
     else:
         assert weights is not None
-        assert weights.shape == (2, 3, 5, 9)
-        torch.testing.assert_close(weights.sum(-1), torch.ones(2, 3, 5))
+        assert weights.shape == (2, 3, 9)
+        torch.testing.assert_close(weights.sum(-1), torch.ones(2, 3))
 
 
 def test_a_quick_decoder_says_the_same(
@@ -250,14 +252,16 @@ def test_soft_attention_has_the_shapes_of_its_text() -> None:
     )
     maps = torch.rand(2, 2048, 14, 14)
     features = maps.flatten(2).transpose(1, 2)
-    begun = decoder.begin(features)
-    values, keys = begun[0]
+    memory, state = decoder.begin(features)
+    values, keys = memory
     assert values.shape == (2, 196, 32)  # (batch, 196, embed_size)
     assert keys.shape == (2, 196, 16)
     convolved = F.conv2d(maps, decoder.reduce.weight[:, :, None, None], decoder.reduce.bias)
     torch.testing.assert_close(values, convolved.flatten(2).transpose(1, 2), atol=1e-4, rtol=1e-4)
     assert decoder.cell.input_size == 32 + 32  # context and word embedding
-    assert decoder.attend(begun, torch.ones(2, 1, 3, dtype=torch.long)).shape == (2, 1, 3, 196)
+    weights = decoder.step(torch.ones(2, 1, dtype=torch.long), state, memory)[2]
+    assert weights is not None
+    assert weights.shape == (2, 1, 196)
 
 
 def test_a_transformer_keeps_what_the_words_before_said(features: torch.Tensor) -> None:
@@ -267,7 +271,7 @@ def test_a_transformer_keeps_what_the_words_before_said(features: torch.Tensor) 
     assert [part.shape for part in memory] == [(2, 9, 12)] * 2  # keys and values of the grid, a layer each
     assert [part.shape for part in state] == [(2, 1, 0, 12)] * 2
     for words in (1, 2, 3):
-        _, state = decoder.step(torch.full((2, 1), 5), state, memory)
+        _, state, _ = decoder.step(torch.full((2, 1), 5), state, memory)
         assert [part.shape for part in state] == [(2, 1, words, 12)] * 2
 
 

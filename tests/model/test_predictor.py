@@ -1,12 +1,13 @@
 """From pixels to finished captions."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from model.captioner import Captioner
 from model.checkpoint import load_checkpoint
@@ -19,6 +20,7 @@ from model.text import finish
 from model.transforms import MID_GREY, frame, normalise
 from model.vocabulary import SPECIALS, Vocabulary
 from tests.model.plain_decoder import PlainDecoder
+from tests.model.stepping import attention_behind
 
 Drawn = Callable[..., np.ndarray]
 
@@ -83,6 +85,39 @@ def test_a_batch_of_photos_gets_the_captions_of_each_by_itself(
     assert [p.score for p in together] == pytest.approx([p.score for p in alone], abs=1e-3)
 
 
+def test_a_batch_too_large_for_the_device_goes_in_halves_and_so_do_later_ones(
+    tiny_checkpoint: Path, photos: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor = Predictor.load(tiny_checkpoint, device="cpu")
+    expected = [one.text for one in predictor.predict(photos)]
+    encode, tried = predictor.encode, []
+
+    def small_device(images: Sequence[Tensor], **options: object) -> Tensor:
+        tried.append(len(images))
+        if len(images) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return encode(images)
+
+    monkeypatch.setattr(predictor, "encode", small_device)
+    assert [one.text for one in predictor.predict(photos)] == expected
+    assert tried == [6, 3, 3]
+    predictor.predict(photos)
+    assert tried == [6, 3, 3, 3, 3]
+
+
+def test_a_device_without_room_for_one_photo_says_so(
+    tiny_checkpoint: Path, photos: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor = Predictor.load(tiny_checkpoint, device="cpu")
+
+    def full_device(images: Sequence[Tensor], **options: object) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(predictor, "encode", full_device)
+    with pytest.raises(torch.OutOfMemoryError):
+        predictor.predict(photos)
+
+
 def test_alternatives_that_read_the_same_are_one(tiny_checkpoint: Path, photos: list[np.ndarray]) -> None:
     captioner, description = load_checkpoint(tiny_checkpoint)
     recipe = dataclasses.replace(
@@ -134,18 +169,14 @@ def test_attention_is_a_map_a_word_and_only_when_asked_for(
         assert np.all(prediction.attention.max(axis=(1, 2)) == 255)
 
 
-def test_attention_of_a_batch_is_that_of_teaching_each_caption(
+def test_attention_of_a_batch_is_that_of_each_captions_own_words(
     predictor: Predictor, photos: list[np.ndarray]
 ) -> None:
     for pixels, prediction in zip(photos, predictor.predict(photos, attention=True), strict=True):
-        ids = predictor.description.vocabulary.encode(prediction.tokens, max_length=8)
         features = predictor.encode([frame(pixels, predictor.description.preprocessing)])
-        with torch.inference_mode():
-            weights = predictor._decoder.attend(
-                predictor._decoder.begin(features), torch.tensor([[ids[:-2]]])
-            )
-        assert weights is not None
-        scaled = 255 * weights[0, 0] / weights[0, 0].amax(dim=-1, keepdim=True)
+        ids = predictor.description.vocabulary.encode(prediction.tokens, max_length=8)
+        weights = attention_behind(predictor._decoder, features, ids[1:-1])
+        scaled = 255 * weights / weights.amax(dim=-1, keepdim=True)
         assert prediction.attention is not None
         assert np.abs(prediction.attention.reshape(scaled.shape) - scaled.numpy()).max() <= 0.6
 
@@ -294,3 +325,19 @@ def test_pixels_are_normalised_by_channel() -> None:
     pixels = torch.tensor([0, 255, 51], dtype=torch.uint8).view(1, 3, 1, 1).expand(1, 3, 64, 64)
     preprocessing = Preprocessing(size=64, mean=(0.5, 0.5, 0.2), std=(0.5, 0.25, 1.0))
     assert normalise(pixels, preprocessing)[0, :, 0, 0].tolist() == pytest.approx([-1, 2, 0], abs=1e-6)
+
+
+def test_work_ends_between_a_few_photos_when_it_has_to(
+    predictor: Predictor, photos: list[np.ndarray]
+) -> None:
+    framed = [predictor.frame(pixels) for pixels in 3 * photos]
+    asked = []
+
+    def go_on() -> None:
+        asked.append(None)
+        if len(asked) == 2:
+            raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        predictor.predict_framed(framed, go_on=go_on)
+    assert len(asked) == 2

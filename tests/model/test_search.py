@@ -11,6 +11,7 @@ from model.decoders.interface import Decoder
 from model.search import Hypothesis, beam_search, caption_log_probs
 from model.vocabulary import END, PAD, START, UNK
 from tests.model.plain_decoder import PlainDecoder
+from tests.model.stepping import attention_behind
 
 VOCABULARY = 7
 WORDS = range(4, VOCABULARY)
@@ -54,6 +55,9 @@ def search(
     beam_size: int,
     penalty: float = 0.7,
     prefix: tuple[int, ...] = (),
+    *,
+    count: int | None = None,
+    attention: bool = False,
 ) -> list[list[Hypothesis]]:
     return beam_search(
         decoder,
@@ -61,7 +65,9 @@ def search(
         beam_size=beam_size,
         max_length=MAX_LENGTH,
         length_penalty=penalty,
+        count=count,
         prefix=prefix,
+        attention=attention,
     )
 
 
@@ -126,6 +132,18 @@ def test_alternatives_are_distinct_and_come_best_first(decoder: Decoder, feature
         assert len({hypothesis.tokens for hypothesis in found}) == len(found) == 5
         scores = [hypothesis.score for hypothesis in found]
         assert scores == sorted(scores, reverse=True)
+
+
+def test_more_captions_may_be_wanted_than_there_are_beams(decoder: Decoder, features: Tensor) -> None:
+    more = search(decoder, features, 3, count=6)
+    for grid, found, fewer in zip(features, more, search(decoder, features, 3), strict=True):
+        # All that are open end with the last word, so a few images have less.
+        assert 3 < len({hypothesis.tokens for hypothesis in found}) == len(found) <= 6
+        assert {hypothesis.tokens for hypothesis in fewer} & {hypothesis.tokens for hypothesis in found}
+        assert found[0].score >= fewer[0].score - 1e-5
+        last = found[-1]
+        log_probs = log_probs_of(decoder, grid, last.tokens)
+        assert last.score == pytest.approx(float(log_probs.sum()) / (len(last.tokens) + 1) ** 0.7, abs=1e-4)
 
 
 def test_a_caption_has_a_word_however_unlikely(decoder: Decoder, features: Tensor) -> None:
@@ -199,3 +217,22 @@ def test_a_prefix_may_hold_unknown_words_and_fill_the_caption(decoder: Decoder, 
         assert [hypothesis.tokens for hypothesis in found] == [prefix]
         assert all(0 < probability < 1 for probability in found[0].probabilities)
         assert found[0].score > -torch.inf
+
+
+@pytest.mark.parametrize("prefix", [(), (4, 5)])
+def test_the_attention_of_each_caption_is_that_of_its_own_words(
+    decoder: Decoder, features: Tensor, prefix: tuple[int, ...]
+) -> None:
+    found = search(decoder, features, beam_size=3, prefix=prefix, attention=True)
+    assert found == search(decoder, features, beam_size=3, prefix=prefix)
+    lengths = set()
+    for image, hypotheses in enumerate(found):
+        for hypothesis in hypotheses:
+            if not isinstance(decoder, AttentionLSTM):
+                assert hypothesis.attention is None
+                continue
+            assert hypothesis.attention is not None
+            taught = attention_behind(decoder, features[image : image + 1], hypothesis.tokens)
+            torch.testing.assert_close(hypothesis.attention, taught, rtol=1e-4, atol=1e-5)
+            lengths.add(len(hypothesis.tokens))
+    assert not lengths or len(lengths) > 1, "captions of one length would not show that images end apart"

@@ -1,7 +1,7 @@
 import torch
 from torch import Tensor
 
-from model.decoders.interface import Decoder, Memory, State
+from model.decoders.interface import Decoder, Memory, State, Step
 from model.self_critical import SelfCritic, sample_captions
 from model.vocabulary import END, PAD, SPECIALS, START, UNK, Vocabulary
 
@@ -20,8 +20,8 @@ class Bigrams(Decoder):
     def begin(self, features: Tensor) -> tuple[Memory, State]:
         return (), (torch.zeros(features.shape[0], 1, 1),)
 
-    def step(self, tokens: Tensor, state: State, memory: Memory) -> tuple[Tensor, State]:
-        return self.table[tokens], state
+    def step(self, tokens: Tensor, state: State, memory: Memory) -> Step:
+        return self.table[tokens], state, None
 
     def forward(self, features: Tensor, tokens: Tensor) -> Tensor:
         return self.table[tokens]
@@ -40,6 +40,28 @@ def test_samples_hold_words_then_one_end_then_padding() -> None:
         words = ids[1 : ids.index(END)] if END in ids else ids[1:]
         assert not {PAD, START, UNK} & set(words)
         assert set(ids[len(words) + 2 :]) <= {PAD}
+
+
+def test_words_are_drawn_as_often_as_they_are_likely() -> None:
+    torch.manual_seed(0)
+    decoder = Bigrams()
+    odds = torch.tensor([0.5, 0.3, 0.15, 0.05])
+    with torch.no_grad():
+        decoder.table[START, [A, DOG, CAT, END]] = odds.log()
+        decoder.table[START, RUNS] = -1e4
+    first = sample_captions(decoder, torch.zeros(1, 1, 1), samples=20_000, max_length=1)[0, :, 1]
+    drawn = first.bincount(minlength=len(VOCABULARY)) / len(first)
+    assert torch.allclose(drawn[[A, DOG, CAT, END]], odds, atol=0.015)
+    assert not drawn[[PAD, START, UNK, RUNS]].any()
+
+
+def test_sampling_ends_with_the_last_caption() -> None:
+    decoder = Bigrams()
+    with torch.no_grad():
+        for here, there in ((START, A), (A, DOG), (DOG, END)):
+            decoder.table[here, there] = 1e4
+    sampled = sample_captions(decoder, torch.zeros(2, 1, 1), samples=3, max_length=20)
+    assert sampled.tolist() == [[[START, A, DOG, END]] * 3] * 2
 
 
 def test_captions_alike_teach_nothing() -> None:

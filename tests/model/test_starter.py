@@ -11,8 +11,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from model.checkpoint import file_sha256, load_checkpoint
 from model.description import Description, read_description, starter_folder
+from model.expected_words import best_captions
 from model.predictor import Predictor
-from model.search import beam_search
 from model.transforms import frame
 from pictures.decode import open_picture
 
@@ -53,7 +53,7 @@ def test_the_model_card_names_the_shipped_weights(description: Description) -> N
 
 
 def test_it_says_what_it_was_made_of_and_what_it_may_be_used_for(description: Description) -> None:
-    assert description.name == "starter-4"
+    assert description.name == "starter-5"
     assert "research" in description.licence.lower()
     assert "Apache-2.0" in description.licence
     assert description.lineage["training_photos"] == 6000
@@ -62,9 +62,9 @@ def test_it_says_what_it_was_made_of_and_what_it_may_be_used_for(description: De
 def test_it_is_as_good_as_it_was_asked_to_be(description: Description) -> None:
     measured = description.scores
     assert (measured["split"], measured["n"], measured["beam_size"]) == ("dev", 1000, 3)
-    assert measured["scores"]["bleu1"] >= 0.665
-    assert measured["scores"]["bleu4"] >= 0.23
-    assert measured["scores"]["cider"] >= 0.54
+    assert measured["scores"]["bleu1"] >= 0.675
+    assert measured["scores"]["bleu4"] >= 0.235
+    assert measured["scores"]["cider"] >= 0.57
 
 
 def test_it_says_what_is_on_photographs(predictor: Predictor, packaged: list[np.ndarray]) -> None:
@@ -82,7 +82,9 @@ def test_its_decoder_is_small_beside_its_encoder(predictor: Predictor, packaged:
     features = predictor.encode([frame(pixels, described.preprocessing) for pixels in packaged])
     decoder = captioner.decoder.eval()
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        beam_search(decoder, decoder.begin(features), beam_size=3, max_length=20, length_penalty=0.7)
+        best_captions(
+            decoder, features, captioner.expected_words, beam_size=3, max_length=20, length_penalty=0.7
+        )
     assert 0.01e9 < counter.get_total_flops() / 2 / len(packaged) < 0.12e9
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torchvision
 from PIL import Image
 from safetensors.torch import save_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -19,7 +20,9 @@ from model.description import Description, read_description
 from model.encoder import backbone
 from model.errors import DataError, RecipeError, TrainingError
 from model.predictor import Predictor
+from model.search import beam_search
 from model.starting_point import extend_rows
+from model.text import finish
 from model.training import train
 from model.vocabulary import SPECIALS, Vocabulary
 
@@ -200,6 +203,60 @@ def test_a_checkpoint_knows_how_far_to_trust_its_scores_and_its_words(run: Run) 
     for calibration in (described.calibration, described.word_calibration):
         assert calibration is not None
         assert 0 < calibration.confidence(-2.0) < calibration.confidence(-0.1) < 1
+
+
+def telling_weights(folder: Path) -> Path:
+    """A file of random weights whose BatchNorms know their inputs: without, all features are next to 0."""
+    torch.manual_seed(0)
+    network = torchvision.models.mobilenet_v2(weights=None).train()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0
+    with torch.no_grad():
+        network(torch.randn(32, 3, 64, 64))
+    save_file(network.state_dict(), folder / "telling.safetensors")
+    return folder / "telling.safetensors"
+
+
+def test_a_run_learns_which_words_to_expect_and_ranks_by_them(
+    run: Run, tmp_path: Path, drawn: Callable[..., np.ndarray]
+) -> None:
+    wanted = ("search.expected_words=4", f"encoder.weights={telling_weights(tmp_path)}")
+    run(*wanted)
+    captioner, _ = load_checkpoint(tmp_path / "out")
+    words = captioner.expected_words
+    assert words is not None
+    assert words.rarity.any()
+    assert words.layer.any()
+    ranked = Predictor.load(tmp_path / "out", device="cpu").predict([drawn(1)])[0]
+    captioner.expected_words = None
+    described = read_description(tmp_path / "out")
+    predictor = Predictor(captioner, described, device=torch.device("cpu"))
+    plain = predictor.predict([drawn(1)])[0]
+    wished = described.recipe.search
+    with torch.inference_mode():
+        (found,) = beam_search(
+            captioner.decoder,
+            captioner.decoder.begin(predictor.encode([predictor.frame(drawn(1))])),
+            beam_size=wished.beam_size,
+            count=2 * wished.beam_size,
+            max_length=wished.max_length,
+            length_penalty=wished.length_penalty,
+        )
+    texts = {finish(described.vocabulary.decode(one.tokens), described.recipe.text) for one in found}
+    assert {ranked.text, *(one.text for one in ranked.alternatives)} <= texts
+    assert len(ranked.alternatives) == len(plain.alternatives)
+    assert ranked.score >= max(one.score for one in ranked.alternatives)
+    assert -4 + plain.score <= ranked.score < plain.score
+    before = (tmp_path / "out" / "weights.safetensors").read_bytes()
+    run(*wanted, resume=True)
+    assert (tmp_path / "out" / "weights.safetensors").read_bytes() == before
+    run(*wanted, output="on", base=tmp_path / "out")
+    on = load_checkpoint(tmp_path / "on")[0].expected_words
+    assert on is not None
+    assert torch.equal(on.centre, words.centre)
+    run(output="without", base=tmp_path / "out")
+    assert load_checkpoint(tmp_path / "without")[0].expected_words is None
 
 
 def test_listed_words_are_known_however_rare(run: Run, tmp_path: Path) -> None:

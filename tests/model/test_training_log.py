@@ -63,7 +63,7 @@ def _next_second() -> None:
 @pytest.fixture
 def sample(drawn: Callable[..., np.ndarray]) -> Sample:
     """A photo of 64 pixels; the decoder looked at its upper left, everywhere, and at its lower right."""
-    attention = np.zeros((4, 2, 2), np.float32)
+    attention = np.zeros((3, 2, 2), np.float32)
     attention[0, 0, 0] = attention[2, 1, 1] = 1
     attention[1] = 0.25
     return Sample(

@@ -21,7 +21,6 @@ from worker.batches import Photo
 from worker.runtime import Runtime
 
 CHUNKS, CHUNK_SIZE, BATCH_SIZE = 4, 4, 2
-Captioning = Callable[[object, Sequence[Photo]], list[Outcome]]
 
 
 @pytest.fixture
@@ -52,7 +51,7 @@ def runtime(
     return runtime
 
 
-def captioned(_: object, photos: Sequence[Photo]) -> list[Outcome]:
+def captioned(_: object, photos: Sequence[Photo], *more: object) -> list[Outcome]:
     assert not any(isinstance(photo.framed.result(), str) for photo in photos)
     return [
         Written(
@@ -72,7 +71,7 @@ def test_the_next_chunk_is_captioned_while_one_is_recorded(
 ) -> None:
     record, begun, overlapped = recording.record, [0], []
 
-    def counted(predictor: object, photos: Sequence[Photo]) -> list[Outcome]:
+    def counted(predictor: object, photos: Sequence[Photo], *more: object) -> list[Outcome]:
         begun[0] += 1
         return captioned(predictor, photos)
 
@@ -99,7 +98,7 @@ def test_a_chunk_that_goes_item_by_item_has_the_process_to_itself(
         session.execute(update(Chunk).where(Chunk.number == 1).values(one_by_one=True))
     in_lanes, beside, sizes = [0], [], []
 
-    def watched(predictor: object, photos: Sequence[Photo]) -> list[Outcome]:
+    def watched(predictor: object, photos: Sequence[Photo], *more: object) -> list[Outcome]:
         sizes.append(len(photos))
         if threading.current_thread() is threading.main_thread():
             beside.append(in_lanes[0])
@@ -137,13 +136,37 @@ def test_all_chunks_on_their_way_are_given_back_when_their_storage_goes_away(
 def test_what_is_not_recorded_is_given_back_when_the_process_has_to_stop(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stopping(predictor: object, photos: Sequence[Photo]) -> list[Outcome]:
+    def stopping(predictor: object, photos: Sequence[Photo], *more: object) -> list[Outcome]:
         runtime.stopping.set()
         return captioned(predictor, photos)
 
     monkeypatch.setattr(pipeline, "caption", stopping)
     assert captioning.drain(runtime) is False
     assert states(runtime) == [ChunkState.WAITING] * CHUNKS
+
+
+def test_a_batch_on_its_way_is_left_when_the_process_has_to_stop(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = []
+
+    def endless(predictor: object, photos: Sequence[Photo], go_on: Callable[[], None]) -> list[Outcome]:
+        runtime.stopping.set()
+        for _ in range(1000):
+            try:
+                go_on()
+            except pipeline.Stopped:
+                left.append(len(photos))
+                raise
+            time.sleep(0.01)
+        return captioned(predictor, photos)
+
+    monkeypatch.setattr(pipeline, "caption", endless)
+    assert captioning.drain(runtime) is False
+    assert left
+    assert states(runtime) == [ChunkState.WAITING] * CHUNKS
+    with runtime.database.reading() as session:
+        assert not session.scalars(select(JobEvent).where(JobEvent.action == "broke")).all()
 
 
 def test_a_chunk_that_was_taken_over_is_dropped_and_the_others_are_recorded(
@@ -153,7 +176,7 @@ def test_a_chunk_that_was_taken_over_is_dropped_and_the_others_are_recorded(
         other = workers.register(session, name="other", device="cpu", version="0")
     taken = threading.Lock()
 
-    def overtaken(predictor: object, photos: Sequence[Photo]) -> list[Outcome]:
+    def overtaken(predictor: object, photos: Sequence[Photo], *more: object) -> list[Outcome]:
         if taken.acquire(blocking=False):
             with runtime.database.writing() as session:
                 first = update(Chunk).where(Chunk.number == 0)
