@@ -37,6 +37,7 @@ Result = TypeVar("Result")
 # What waiting may mend: a database that is away, crowded, or in the middle of its recovery.
 AWAY = (OperationalError, InterfaceError)
 BUSY_TIMEOUT = 30.0  # seconds that a SQLite writer waits for its turn
+TURN_PAUSE = 0.005  # seconds after which it looks again whether that has come
 # Of a connection to PostgreSQL, so that a cable that was cut is noticed: seconds, but for the last.
 PATIENCE = {
     "connect_timeout": 5,
@@ -78,8 +79,8 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = _sqlite_engine(url) if self.is_sqlite else _postgresql_engine(url)
         event.listen(self.engine, "handle_error", self._tell_full)
-        self._writing_engine = self.engine.execution_options(sqlite_begin="IMMEDIATE")
-        self._impatient_engine = self._writing_engine.execution_options(sqlite_waits=False)
+        self._writing_engine = self.engine.execution_options(sqlite_writes_within=BUSY_TIMEOUT)
+        self._impatient_engine = self.engine.execution_options(sqlite_writes_within=0.0)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -153,9 +154,9 @@ class Database:
     def breath(self) -> float:
         """Seconds that whoever writes for long leaves to the others between two transactions.
 
-        A writer who waits for SQLite looks again every tenth of a second.
+        Long enough for each of several who wait for SQLite to look whether it is free.
         """
-        return 0.1 if self.is_sqlite else 0.0
+        return 4 * TURN_PAUSE if self.is_sqlite else 0.0
 
     @property
     def folder(self) -> Path | None:
@@ -260,6 +261,11 @@ def _database_url(url: str) -> URL:
     return parsed
 
 
+def _is_busy(error: BaseException | None) -> bool:
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
+    return code & 0xFF == sqlite3.SQLITE_BUSY  # the bits above tell why
+
+
 def _is_full(error: BaseException | None) -> bool:
     if isinstance(error, sqlite3.Error):
         return getattr(error, "sqlite_errorcode", None) in SQLITE_FULL
@@ -297,14 +303,31 @@ def _sqlite_engine(url: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        options = connection.get_execution_options()
-        if options.get("sqlite_waits", True):
-            connection.exec_driver_sql(f"BEGIN {options.get('sqlite_begin', 'DEFERRED')}")
-            return
-        connection.exec_driver_sql("PRAGMA busy_timeout=0")
-        try:
-            connection.exec_driver_sql(f"BEGIN {options.get('sqlite_begin', 'DEFERRED')}")
-        finally:
-            connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_TIMEOUT * 1000:.0f}")
+        patience = connection.get_execution_options().get("sqlite_writes_within")
+        if patience is None:
+            connection.exec_driver_sql("BEGIN DEFERRED")
+        else:
+            _begin_to_write(connection, patience)
 
     return engine
+
+
+def _begin_to_write(connection: Connection, patience: float) -> None:
+    """Take SQLite's write lock, waiting for `patience` seconds; raises OperationalError where it is not free.
+
+    SQLite itself would look ten times a second: among several busy writers, one who came a moment ago
+    then goes before one who has waited for long. All look often here, so all come to their turn.
+    """
+    deadline = time.monotonic() + patience
+    connection.exec_driver_sql("PRAGMA busy_timeout=0")
+    try:
+        while True:
+            try:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                return
+            except OperationalError as error:
+                if not _is_busy(error.orig) or time.monotonic() > deadline:
+                    raise
+            time.sleep(TURN_PAUSE)
+    finally:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_TIMEOUT * 1000:.0f}")

@@ -44,7 +44,7 @@ def test_a_postgresql_that_crashes_costs_visitors_a_moment_and_jobs_nothing(
 
 @pytest.mark.fault(7, "SQLite with four workers that write, and the web that writes as well")
 def test_nobody_sees_that_sqlite_has_one_writer(make_bench: MakeBench, injected: Injected) -> None:
-    bench = make_bench(RECAPTION_STUB_LEASE="30")
+    bench = make_bench(RECAPTION_STUB_LEASE="30", RECAPTION_STUB_CHUNK="0.2")
     web = Web(bench)
     web.start()
     web.log_in()
