@@ -191,8 +191,10 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 def _reason(status: int, said: str) -> str:
     """Why a child failed: its last words, or the signal that ended it."""
-    text = said[-TAIL:].strip()
-    last = text.splitlines()[-1].removeprefix("Error: ") if text else ""
+    lines = said[-TAIL:].strip().splitlines()
+    # A thread may complain behind what the command itself says of its end.
+    told = [line for line in lines if line.startswith("Error: ")] or lines
+    last = told[-1].removeprefix("Error: ") if told else ""
     if status < 0:
         number = signal.Signals(-status).name
         hint = ", as the system does where memory runs out" if number == "SIGKILL" else ""

@@ -411,6 +411,20 @@ def test_what_cannot_be_trained_fails_with_the_reason_and_publishes_nothing(
         assert session.scalars(select(Checkpoint.name)).all() == ["tiny"]
 
 
+@pytest.mark.parametrize(
+    ("status", "said", "reason"),
+    [
+        (1, "epoch 1\nError: no room in runs\n", "no room in runs"),
+        (1, "Error: no room in runs\nTraceback of a thread\nOSError: disk full\n", "no room in runs"),
+        (1, "Traceback\nValueError: 3\n", "ValueError: 3"),
+        (-9, "epoch 1\n", "its process was ended by SIGKILL, as the system does where memory runs out"),
+        (2, "", "its process ended with status 2 and said nothing"),
+    ],
+)
+def test_what_a_child_says_of_its_end_is_the_reason(status: int, said: str, reason: str) -> None:
+    assert children._reason(status, said).startswith(reason)
+
+
 def test_a_manifest_that_was_tampered_with_is_refused(
     runtime: Runtime, base: Path, unmeasured: list[dict[str, Any]]
 ) -> None:
