@@ -9,7 +9,24 @@ LOOPBACK = "127.0.0.1"
 WILDCARDS = ("0.0.0.0", "::")
 PORT = 8765
 
-host_option = click.option("--host", default=LOOPBACK, show_default=True, help="The address to listen on.")
+
+def _refuse_ipv6(context: click.Context, option: click.Parameter, host: str) -> str:
+    """Werkzeug takes `::1` in the list of trusted hosts for a name with a port, and would trust nobody."""
+    if ":" in host and host not in WILDCARDS:
+        raise click.BadParameter(
+            f"{host!r} is an IPv6 address, which pages cannot be asked for by; give :: and open them by a "
+            "name that RECAPTION_TRUSTED_HOSTS has"
+        )
+    return host
+
+
+host_option = click.option(
+    "--host",
+    default=LOOPBACK,
+    show_default=True,
+    callback=_refuse_ipv6,
+    help="The address to listen on.",
+)
 port_option = click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True)
 
 
@@ -29,5 +46,4 @@ def is_taken(host: str, port: int) -> bool:
 
 def address(host: str, port: int) -> str:
     """Where a browser on this machine finds the dashboard."""
-    host = LOOPBACK if host in WILDCARDS else host
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"http://{LOOPBACK if host in WILDCARDS else host}:{port}"

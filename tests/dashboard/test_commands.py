@@ -4,10 +4,13 @@ import socket
 import subprocess
 import sys
 
+import pytest
+from click import Command
 from click.testing import CliRunner
 
 from dashboard.addresses import address, is_taken
 from dashboard.commands import serve
+from dashboard.web_command import web
 
 
 def test_a_port_that_is_taken_is_named_with_the_way_out() -> None:
@@ -19,6 +22,14 @@ def test_a_port_that_is_taken_is_named_with_the_way_out() -> None:
     assert "--port" in answer.output
 
 
+@pytest.mark.parametrize("command", [serve, web])
+def test_an_address_that_no_page_could_be_asked_for_by_is_refused_with_the_way_out(command: Command) -> None:
+    answer = CliRunner().invoke(command, ["--host", "::1"])
+    assert answer.exit_code == 2
+    assert "'::1' is an IPv6 address" in answer.output
+    assert "RECAPTION_TRUSTED_HOSTS" in answer.output
+
+
 def test_a_free_port_is_not_taken(free_port: int) -> None:
     assert not is_taken("127.0.0.1", free_port)
 
@@ -26,7 +37,7 @@ def test_a_free_port_is_not_taken(free_port: int) -> None:
 def test_the_address_is_one_that_a_browser_on_this_machine_can_open() -> None:
     assert address("127.0.0.1", 8765) == "http://127.0.0.1:8765"
     assert address("0.0.0.0", 8765) == "http://127.0.0.1:8765"
-    assert address("::1", 8765) == "http://[::1]:8765"
+    assert address("::", 8765) == "http://127.0.0.1:8765"
     assert address("archive.example", 80) == "http://archive.example:80"
 
 
