@@ -32,7 +32,7 @@ RENEW_EVERY = 5.0  # seconds of reading or writing rows
 GRACE = 8.0  # seconds to save in; a supervisor that ends this worker gives it ten
 # These end with 1 where some photos could not be read: what they say of the others counts.
 SOME_MAY_FAIL = ("caption", "evaluate")
-TAIL = 2000  # characters of what a child said last that tell why it failed
+LONGEST = 2000  # characters of what a child said last that tell why it failed
 
 
 class Interrupted(Exception):
@@ -191,10 +191,10 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 def _reason(status: int, said: str) -> str:
     """Why a child failed: its last words, or the signal that ended it."""
-    lines = said[-TAIL:].strip().splitlines()
-    # A thread may complain behind what the command itself says of its end.
+    lines = said.strip().splitlines()
+    # A thread may complain at length behind what the command itself says of its end.
     told = [line for line in lines if line.startswith("Error: ")] or lines
-    last = told[-1].removeprefix("Error: ") if told else ""
+    last = told[-1].removeprefix("Error: ")[-LONGEST:] if told else ""
     if status < 0:
         number = signal.Signals(-status).name
         hint = ", as the system does where memory runs out" if number == "SIGKILL" else ""

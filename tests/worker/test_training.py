@@ -416,6 +416,7 @@ def test_what_cannot_be_trained_fails_with_the_reason_and_publishes_nothing(
     [
         (1, "epoch 1\nError: no room in runs\n", "no room in runs"),
         (1, "Error: no room in runs\nTraceback of a thread\nOSError: disk full\n", "no room in runs"),
+        (1, f"Error: no room in runs\n{'  in a thread' * 300}\nOSError: disk full\n", "no room in runs"),
         (1, "Traceback\nValueError: 3\n", "ValueError: 3"),
         (-9, "epoch 1\n", "its process was ended by SIGKILL, as the system does where memory runs out"),
         (2, "", "its process ended with status 2 and said nothing"),
